@@ -1,0 +1,194 @@
+"""What user code reaches outside of the project: the names of libraries, and the calls that a node must not make.
+
+No node reads the clock, draws random numbers without a seed, or runs code that cannot be seen: what it made could not
+be made again, and its key would not cover what it was made from.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import random
+import sys
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace.graph.syntax_names import Reference
+
+_DYNAMIC = frozenset(
+    ("builtins.eval", "builtins.exec", "builtins.globals", "builtins.__import__")
+    + ("importlib.import_module", "importlib.__import__", "sys.modules", "sys._getframe")
+)
+
+_TIME = "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns clock_gettime"
+_CLOCK = frozenset(
+    [f"time.{name}" for name in (*_TIME.split(), "clock_gettime_ns", "thread_time", "thread_time_ns")]
+    + [f"datetime.{name}" for name in ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")]
+    + [f"pandas.Timestamp.{name}" for name in ("now", "utcnow", "today")]
+    + ["arrow.now", "arrow.utcnow", "pendulum.now", "pendulum.today", "pendulum.tomorrow", "pendulum.yesterday"]
+)
+_CLOCK_WITHOUT = {  # they read the clock when called with fewer arguments than this
+    **dict.fromkeys(("time.localtime", "time.gmtime", "time.ctime", "time.asctime"), 1),
+    "time.strftime": 2,
+}
+_CLOCK_NOW = frozenset(("pandas.Timestamp", "pandas.to_datetime", "numpy.datetime64"))  # called with the text "now"
+
+_RANDOM = frozenset(
+    ("uuid.uuid1", "uuid.uuid4", "uuid.uuid6", "uuid.uuid7", "os.urandom", "os.getrandom", "posix.urandom")
+    + ("posix.getrandom", "nt.urandom", "random.SystemRandom")
+)
+_SEEDED_CLASSES = ("RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+_RANDOM_WITHOUT = {  # they draw a seed from the system when called without one
+    "random.Random": 1,
+    "numpy.random.default_rng": 1,
+    **{f"numpy.random.{name}": 1 for name in _SEEDED_CLASSES},
+}
+_NUMPY_PURE = frozenset(("Generator", "BitGenerator", "bit_generator", "mtrand", "test"))
+
+_FIX_MODULE = "Write the import as a statement, and name what you call."
+
+
+def refuse_impure(name: str, reference: Reference, where: str) -> None:
+    """Refuses a use of a library that a node must not make.
+
+    Args:
+        name: What is used, by its full name, such as "datetime.datetime.now".
+        reference: How it is used.
+        where: The file and the line, for the message.
+
+    Raises:
+        HeadraceError: HR214 code that cannot be seen, HR220 the clock, HR221 randomness without a seed.
+    """
+    called = reference.arguments
+    if name in _DYNAMIC:
+        raise HeadraceError("HR214", f"{where}: {name.removeprefix('builtins.')}")
+    if name in _CLOCK or (name in _CLOCK_NOW and reference.now) or 0 <= called < _CLOCK_WITHOUT.get(name, 0):
+        raise HeadraceError("HR220", f"{where}: {name}")
+    if name in _RANDOM or 0 <= called < _RANDOM_WITHOUT.get(name, 0) or _draws_from_global_state(name):
+        raise HeadraceError("HR221", f"{where}: {name}")
+
+
+def _draws_from_global_state(name: str) -> bool:
+    module, _, function = name.rpartition(".")
+    if module == "secrets":
+        return True
+    if module == "random":
+        return not function[:1].isupper()
+    return module == "numpy.random" and name not in _RANDOM_WITHOUT and function not in _NUMPY_PURE
+
+
+def library_name(value: object) -> str:
+    """The full name of a function, class or module of a library, as a user would spell it where that can be told.
+
+    A bound function of the generators behind `random`, `secrets` and `numpy.random` is named as of those modules.
+    """
+    if isinstance(value, ModuleType):
+        return value.__name__
+    name = str(getattr(value, "__name__", type(value).__name__))
+    owner = getattr(value, "__self__", None)
+    if isinstance(owner, ModuleType):
+        return f"{owner.__name__}.{name}"
+    if isinstance(owner, type):
+        return f"{owner.__module__}.{owner.__qualname__}.{name}"
+    if isinstance(owner, random.Random):
+        return f"secrets.{name}" if isinstance(owner, random.SystemRandom) else f"random.{name}"
+    if type(owner).__name__ == "RandomState":
+        return f"numpy.random.{name}"
+    return f"{getattr(value, '__module__', None) or 'builtins'}.{getattr(value, '__qualname__', name)}"
+
+
+def stable_name(value: object) -> str:
+    """The name of something of a library without the modules in between, which move from version to version."""
+    name = library_name(value)
+    if isinstance(value, ModuleType):
+        return name
+    return f"{name.split('.')[0]}:{getattr(value, '__qualname__', name)}"
+
+
+def is_callable_of_library(value: object) -> bool:
+    """Whether the value is a function or a class, as opposed to an instance with data of its own."""
+    kinds = (FunctionType, BuiltinFunctionType, MethodType, type, functools.partial)
+    return isinstance(value, kinds) or type(value).__name__ in ("ufunc", "method_descriptor", "wrapper_descriptor")
+
+
+def is_third_party(top: str) -> bool:
+    """Whether a top-level name is neither of the standard library nor headrace itself."""
+    return top not in sys.stdlib_module_names and top not in ("headrace", "builtins", "__main__")
+
+
+class Project:
+    """Which files are the user's own, and what their modules are called in fingerprints."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).resolve()
+        self.texts = (str(self.root), root)
+        self._labels: dict[str, str | None] = {}
+        self._local: dict[str, bool] = {}
+        prefixes = {Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+        self._foreign = [prefix for prefix in prefixes if prefix != self.root and prefix.is_relative_to(self.root)]
+        package = Path(__file__).resolve().parents[1]
+        if not self.root.is_relative_to(package):
+            self._foreign.append(package)  # headrace itself, where it is developed inside of the project
+
+    def label(self, file: object) -> str | None:
+        """The name of the module that a file holds, from its path within the project; None outside of the project.
+
+        The path, not `__name__`: the same file may be run as a script, or imported under another name.
+        """
+        if not isinstance(file, str):
+            return None
+        if file not in self._labels:
+            self._labels[file] = self._find_label(file)
+        return self._labels[file]
+
+    def _find_label(self, file: str) -> str | None:
+        path = Path(file).resolve()
+        if not path.is_relative_to(self.root) or any(path.is_relative_to(prefix) for prefix in self._foreign):
+            return None
+        parts = path.relative_to(self.root).with_suffix("").parts
+        if {"site-packages", "dist-packages"}.intersection(parts):
+            return None
+        parts = parts[1:] if len(parts) > 1 and parts[0] == "src" else parts
+        parts = parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
+        return ".".join(parts)
+
+    def shown(self, file: str) -> str:
+        """The path of a file of the project as a message shows it."""
+        path = Path(file).resolve()
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else file
+
+    def holds_module(self, name: str) -> bool:
+        """Whether a top-level module or package is the user's own; it is not imported to find out."""
+        if name not in self._local:
+            module = sys.modules.get(name)
+            self._local[name] = self.holds(module) if module is not None else self._holds_spec(name)
+        return self._local[name]
+
+    def holds(self, module: ModuleType) -> bool:
+        """Whether a module is the user's own."""
+        return self._holds_files(vars(module))
+
+    def _holds_files(self, namespace: Mapping[str, object]) -> bool:
+        file = namespace.get("__file__")
+        if file is not None:
+            return self.label(file) is not None
+        portions = namespace.get("__path__")  # a package without __init__.py
+        return any(self.label(os.path.join(portion, "__init__.py")) is not None for portion in portions or ())  # type: ignore[attr-defined]  # noqa: PTH118
+
+    def _holds_spec(self, name: str) -> bool:
+        try:
+            spec = importlib.util.find_spec(name)
+        except ValueError:  # a module without a spec, such as one made by hand: no file
+            return False
+        if spec is None:
+            return False
+        return self._holds_files(
+            {"__file__": spec.origin if spec.has_location else None, "__path__": spec.submodule_search_locations}
+        )

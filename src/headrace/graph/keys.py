@@ -1,0 +1,46 @@
+"""Keys: the recipe of a version, as one hash.
+
+A key covers the scheme of keys itself, the kind of node and its semantics, its name, the fingerprint of its code and
+settings, the keys of its inputs, what a source was observed to hold, and a generation that `--refresh` raises. It never
+covers an environment or the wall clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.ports.canonical import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.graph.node import Node
+
+KEY_SCHEME = 1
+
+SETTING = "setting:"
+"""Parts of a fingerprint that are settings, not code, begin with this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """What a node's code and settings come to: one digest, and the digest of each part for people to compare."""
+
+    fingerprint: str
+    parts: Mapping[str, str]
+    libraries: tuple[str, ...] = ()
+
+
+def version_key(
+    node: Node, coded: Coded, inputs: Sequence[str], *, observed: Mapping[str, str] | None, generation: int
+) -> str:
+    """The key of the version that this node makes of these input keys."""
+    identity = None if observed is None else dict(observed)
+    recipe = [KEY_SCHEME, node.kind, node.semantics, node.name, coded.fingerprint, list(inputs), identity, generation]
+    return digest_of(recipe)
+
+
+def seed_of(key: str) -> int:
+    """The seed for everything random in a step: 31 bits of its key."""
+    return int(key[:8], 16) & 0x7FFFFFFF

@@ -1,0 +1,151 @@
+"""The pipeline: the object that users declare nodes on. It knows names and order; stages know how nodes behave."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headrace.features.view import FeatureView
+from headrace.graph.graph import Graph
+from headrace.models.model import Model
+from headrace.sources.source import Source
+from headrace.tables.table import Table
+from headrace.tables.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from headrace.features.view import AnyFeatures
+    from headrace.graph.conditions import Condition
+    from headrace.graph.node import Node, Options, RowsNode
+    from headrace.models.split import TimeSplit
+    from headrace.sources.files import Files
+    from headrace.tables.contract import Contract
+
+N = TypeVar("N", bound="Node")
+
+
+class Pipeline:
+    """A declared graph of nodes. Creating one, or importing a module that does, runs nothing and registers nothing."""
+
+    def __init__(self, name: str, *, owner: str = "") -> None:
+        self.name = name
+        self.owner = owner
+        self._nodes: list[Node] = []
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.name}: {len(self._nodes)} nodes>"
+
+    def source(self, name: str, of: Files, *, options: Options | None = None) -> Source:
+        """Declare where raw rows come from."""
+        return self._add(Source(name, of, options=options))
+
+    def table(
+        self,
+        *inputs: RowsNode,
+        contract: type[Contract] | None = None,
+        on_breach: str = "quarantine",
+        max_quarantined: float | None = None,
+        incremental: bool = False,
+        options: Options | None = None,
+    ) -> Callable[[Callable[..., Any]], Table]:
+        """Declare a table: the decorated function takes one frame for each input and returns the rows."""
+
+        def declare(function: Callable[..., Any]) -> Table:
+            table = Table(
+                _name_of(function),
+                inputs,
+                function,
+                contract=contract,
+                on_breach=on_breach,
+                max_quarantined=max_quarantined,
+                incremental=incremental,
+                options=options,
+            )
+            return self._add(table)
+
+        return declare
+
+    def features(
+        self,
+        *inputs: RowsNode,
+        entity: str | tuple[str, ...],
+        at: str,
+        known_at: str | None = None,
+        delay: str | timedelta = "0s",
+        ttl: str | timedelta | None = None,
+        options: Options | None = None,
+    ) -> Callable[[Callable[..., Any]], FeatureView]:
+        """Declare a feature view: the function returns the entity, the time `at`, and one column for each feature."""
+
+        def declare(function: Callable[..., Any]) -> FeatureView:
+            view = FeatureView.from_function(
+                _name_of(function),
+                inputs,
+                function,
+                entity=entity,
+                at=at,
+                known_at=known_at,
+                delay=delay,
+                ttl=ttl,
+                options=options,
+            )
+            return self._add(view)
+
+        return declare
+
+    def model(
+        self,
+        labels: Table,
+        *,
+        label: str,
+        split: TimeSplit,
+        lead: str | timedelta = "0s",
+        features: Sequence[AnyFeatures] = (),
+        inputs: Sequence[str] = (),
+        slices: Sequence[str] = (),
+        gate: Sequence[Condition] = (),
+        options: Options | None = None,
+    ) -> Callable[[Callable[..., Any]], Model]:
+        """Declare a model: the function takes a `TrainingSet` and returns a fitted estimator."""
+
+        def declare(function: Callable[..., Any]) -> Model:
+            model = Model(
+                _name_of(function),
+                labels,
+                function,
+                label=label,
+                split=split,
+                lead=lead,
+                features=features,
+                inputs=inputs,
+                slices=slices,
+                gate=gate,
+                options=options,
+            )
+            return self._add(model)
+
+        return declare
+
+    def task(self, *inputs: Node, options: Options | None = None) -> Callable[[Callable[..., Any]], Task]:
+        """Declare a plain step with an external effect; it may ask for an `idempotency_key`."""
+
+        def declare(function: Callable[..., Any]) -> Task:
+            return self._add(Task(_name_of(function), inputs, function, options=options))
+
+        return declare
+
+    def graph(self) -> Graph:
+        """The checked graph of everything declared so far."""
+        return Graph.of(self._nodes)
+
+    def _add(self, node: N) -> N:
+        """Register a node, and let a class that is declared `of` it find its way here."""
+        self._nodes.append(node)
+        node.register = self._add
+        return node
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return inspect.unwrap(function).__name__

@@ -1,0 +1,91 @@
+"""Which key each node should have, given the code, what the sources hold, and what is held or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from headrace.graph.keys import Coded, version_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace.graph.graph import Graph
+    from headrace.graph.node import Node
+    from headrace.ports.records import Observation, Snapshot, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The version that a node should have.
+
+    `key` names it (None: it cannot be named, because an input was refused and has no earlier version). `effective` is
+    what the nodes made from this one take: the same key, or the present pointer where the node is held or refused.
+    """
+
+    node: str
+    key: str | None
+    effective: str | None
+    inputs: tuple[tuple[str, str], ...] = ()
+    batches: Mapping[str, str] = field(default_factory=dict)
+    generation: int = 0
+    observation: Observation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the keys follow from: fingerprints, observations, the environment, and nodes whose generation is raised."""
+
+    coded: Mapping[str, Coded]
+    snapshot: Snapshot
+    pointed: Mapping[str, Version]
+    observations: Mapping[str, Observation] = field(default_factory=dict)
+    refresh: frozenset[str] = frozenset()
+
+
+def addresses(graph: Graph, wanted: Wanted, refused: frozenset[str] = frozenset()) -> dict[str, Address]:
+    """The address of every node, in order of work. Nodes in `refused` keep their candidate's key to themselves."""
+    found: dict[str, Address] = {}
+    for node in graph:
+        if node.name in wanted.snapshot.holds:
+            found[node.name] = _held(node, wanted)
+        else:
+            found[node.name] = _address(node, wanted, found, refused)
+    return found
+
+
+def _held(node: Node, wanted: Wanted) -> Address:
+    pointer = wanted.snapshot.pointers.get(node.name)
+    version = wanted.pointed.get(node.name)
+    if version is None:
+        return Address(node.name, pointer, pointer)
+    return Address(node.name, pointer, pointer, version.inputs, version.batches, version.generation)
+
+
+def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: frozenset[str]) -> Address:
+    pointer = wanted.snapshot.pointers.get(node.name)
+    taken = [(parent.name, found[parent.name].effective) for parent in node.inputs]
+    inputs = tuple((name, key) for name, key in taken if key is not None)
+    if len(inputs) < len(taken):
+        return Address(node.name, None, pointer)
+    generation = _generation(node.name, wanted)
+    observation = _observation(node.name, wanted)
+    observed = None if observation is None else observation.identity()
+    keys = [key for _, key in inputs]
+    key = version_key(node, wanted.coded[node.name], keys, observed=observed, generation=generation)
+    batches = observed if observed is not None else node.batches({name: found[name].batches for name, _ in inputs})
+    effective = pointer if node.name in refused else key
+    return Address(node.name, key, effective, inputs, batches, generation, observation)
+
+
+def _generation(name: str, wanted: Wanted) -> int:
+    pointed = wanted.pointed.get(name)
+    present = pointed.generation if pointed is not None else 0
+    return present + 1 if name in wanted.refresh else present
+
+
+def _observation(name: str, wanted: Wanted) -> Observation | None:
+    observation = wanted.observations.get(name)
+    if observation is None:
+        return None
+    return observation.without(wanted.snapshot.excluded.get(name, frozenset()))

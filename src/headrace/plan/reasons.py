@@ -1,0 +1,66 @@
+"""Why a node changes, in words: the present version compared with the one that is wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.graph.keys import SETTING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.graph.keys import Coded
+    from headrace.plan.address import Address
+    from headrace.ports.records import Version
+
+
+def reason(address: Address, coded: Coded, pointed: Version | None) -> tuple[str, list[str]]:
+    """The reason in a few words, and details worth a line each."""
+    if pointed is None:
+        return "new", []
+    if address.generation > pointed.generation:
+        return "refresh asked for", []
+    if coded.fingerprint != pointed.fingerprint:
+        return _code_changed(coded.parts, pointed.parts)
+    if address.observation is not None and dict(address.batches) != dict(pointed.batches):
+        return _batches_changed(address.batches, pointed.batches)
+    before = dict(pointed.inputs)
+    changed = [name for name, key in address.inputs if before.get(name) != key]
+    return "input changed", [f"made from a new version of {name}" for name in changed]
+
+
+def _code_changed(wanted: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, list[str]]:
+    changed = sorted(name for name in wanted.keys() & present.keys() if wanted[name] != present[name])
+    added = sorted(wanted.keys() - present.keys())
+    removed = sorted(present.keys() - wanted.keys())
+    named = [f"{spelled(name)} changed" for name in changed]
+    named += [f"{spelled(name)} is new" for name in added]
+    named += [f"{spelled(name)} is gone" for name in removed]
+    touched = changed + added + removed
+    if touched and all(name == f"{SETTING}contract" for name in touched):
+        return "contract changed", named
+    if touched and all(name.startswith(SETTING) for name in touched):
+        return "settings changed", named
+    return "code changed", named
+
+
+def spelled(part: str) -> str:
+    """A part of a fingerprint as people call it."""
+    return f"setting {part.removeprefix(SETTING)}" if part.startswith(SETTING) else part
+
+
+def _batches_changed(wanted: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, list[str]]:
+    added = sorted(wanted.keys() - present.keys())
+    removed = sorted(present.keys() - wanted.keys())
+    altered = sorted(name for name in wanted.keys() & present.keys() if wanted[name] != present[name])
+    details = [f"{_listed(names)} {verb}" for names, verb in _named(added, altered, removed) if names]
+    return ("new rows" if added and not removed and not altered else "rows changed"), details
+
+
+def _named(added: Sequence[str], altered: Sequence[str], removed: Sequence[str]) -> list[tuple[Sequence[str], str]]:
+    return [(added, "arrived"), (altered, "changed"), (removed, "went away")]
+
+
+def _listed(names: Sequence[str], limit: int = 3) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,95 @@
+"""Where bytes lie: tables, artefacts, manifests. Everything written here is immutable once its manifest stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from headrace.ports.records import Manifest, Ref
+
+
+class TableStore(Protocol):
+    """Columnar tables with transactions; each version of a table is readable for as long as it is kept."""
+
+    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None) -> Ref:
+        """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows.
+
+        Writing the same key and name twice answers the reference of the first write.
+        """
+
+    def scan(self, ref: Ref) -> pl.LazyFrame:
+        """The rows of exactly this version."""
+
+    def verify(self, ref: Ref) -> None:
+        """Raise a coded error when a file of this version is missing or is not what was written."""
+
+    def paths(self) -> Sequence[str]:
+        """Every table directory that the store holds, as `Ref.path` spells it."""
+
+    def size(self, path: str) -> int:
+        """Bytes on disk under a table directory."""
+
+    def remove(self, path: str) -> None:
+        """Remove a table directory; removing what is not there is no error."""
+
+
+class ArtefactStore(Protocol):
+    """Files named by the sha256 of their content."""
+
+    def put(self, content: bytes, suffix: str = "") -> Ref:
+        """Store bytes durably (write, fsync, rename, fsync of the folder)."""
+
+    def adopt(self, file: Path, suffix: str = "") -> Ref:
+        """Move a finished file in, durably, without reading it into memory at once."""
+
+    def get(self, ref: Ref) -> bytes:
+        """The bytes, checked against their digest."""
+
+    def path(self, ref: Ref) -> Path:
+        """A local path to read from; raises when it is missing."""
+
+    def verify(self, ref: Ref) -> None:
+        """Raise a coded error when the file is missing or is not what was written."""
+
+    def paths(self) -> Sequence[str]:
+        """Every artefact that the store holds, as `Ref.path` spells it."""
+
+    def size(self, path: str) -> int:
+        """Bytes on disk."""
+
+    def remove(self, path: str) -> None:
+        """Remove an artefact; removing what is not there is no error."""
+
+    def scratch(self) -> Path:
+        """A folder on the same file system for files under construction."""
+
+
+class ManifestStore(Protocol):
+    """What was made for a key, written last: a manifest that stands means outputs that are complete."""
+
+    def put(self, manifest: Manifest) -> None:
+        """Store a manifest durably."""
+
+    def get(self, key: str) -> Manifest | None:
+        """The manifest of a key, if its step finished."""
+
+    def keys(self) -> Iterable[str]:
+        """Every key that has a manifest."""
+
+    def remove(self, key: str) -> None:
+        """Remove a manifest; removing what is not there is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The three stores of a project."""
+
+    tables: TableStore
+    artefacts: ArtefactStore
+    manifests: ManifestStore

@@ -1,0 +1,211 @@
+"""A project, opened: everything that the command line and `headrace.open` do goes through here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from headrace.adapters.clocks import SystemClock
+from headrace.adapters.locks import OwnerLocks
+from headrace.errors import HeadraceError
+from headrace.graph.coding import code_of_graph
+from headrace.project import settings as project_settings
+from headrace.project.loading import forget, load_pipeline
+from headrace.project.stores import open_ledger, open_stores
+from headrace.runtime.collect import collect, find_garbage
+from headrace.runtime.engine import Applied, Engine, Surroundings
+from headrace.runtime.environments import rebase
+from headrace.runtime.jobs import KitLoader
+from headrace.runtime.processes import ProcessExecutor
+from headrace.runtime.recovery import recover
+from headrace.runtime.survey import Question, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import timedelta
+
+    from headrace.graph.graph import Graph
+    from headrace.graph.keys import Coded
+    from headrace.pipeline import Pipeline
+    from headrace.plan.plan import Plan
+    from headrace.ports.ledger import Ledger
+    from headrace.ports.stores import Stores
+    from headrace.project.settings import Settings
+    from headrace.runtime.collect import Garbage
+    from headrace.runtime.observer import Observer
+
+_CONFLICTS = 5
+"""How often an apply plans again because another run published first, before it gives up."""
+
+
+class Workspace:
+    """One project folder. Nothing is opened before it is needed; use it as a context manager, or call `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self._executor: ProcessExecutor | None = None
+
+    @classmethod
+    def open(cls, folder: Path | str | None = None) -> Workspace:
+        """The project at or above a folder (default: the present one). Raises HR801 where there is none."""
+        start = Path.cwd() if folder is None else Path(folder).resolve()
+        return cls(project_settings.load(project_settings.find(start)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and let go of the ledger."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+            del self.__dict__["ledger"]
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The user's pipeline."""
+        return load_pipeline(self.settings)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Its checked graph."""
+        return self.pipeline.graph()
+
+    @cached_property
+    def coded(self) -> Mapping[str, Coded]:
+        """The fingerprints of its nodes."""
+        return code_of_graph(self.graph, self.settings.folder)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The project's ledger."""
+        return open_ledger(self.settings, self.clock)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The project's stores."""
+        return open_stores(self.settings)
+
+    @cached_property
+    def owners(self) -> OwnerLocks:
+        """Who of the processes of this project is alive."""
+        return OwnerLocks(self.settings.state / "owners")
+
+    def question(
+        self, environment: str | None = None, *, refresh: Iterable[str] = (), only: Iterable[str] = ()
+    ) -> Question:
+        """What to plan: the main environment unless another is named, which then branches from the main one."""
+        main = self.settings.environment
+        name = environment or main
+        return Question(name, None if name == main else main, frozenset(refresh), frozenset(only))
+
+    def plan(self, question: Question) -> Plan:
+        """Observe the sources and plan. Changes nothing."""
+        return survey(self.graph, self.coded, self.ledger, question, self.settings.folder)
+
+    def warm_up(self) -> None:
+        """Begin to load the project for the workers, while this process is still planning."""
+        if self._executor is None:
+            loader = KitLoader("headrace.project.loading:load_kit", self.settings.folder)
+            log = self.settings.logs / "workers.log"
+            self._executor = ProcessExecutor(loader, self.settings.workers, log)
+        self._executor.start()
+
+    def apply(self, question: Question, observer: Observer, plan: Plan | None = None) -> Applied:
+        """Plan (unless a plan is given) and apply; plan again while others publish first or the code moves.
+
+        Raises HR717 when others keep publishing first.
+        """
+        with self._shared(), self._owned() as owner:
+            recover(self.ledger, self.owners, observer)
+            for _ in range(_CONFLICTS):
+                applied = self._apply_once(plan or self.plan(question), observer, owner)
+                if applied.conflict is None:
+                    return applied
+                plan = None
+                question = Question(question.environment, question.base, frozenset(), question.only)
+        raise HeadraceError("HR717", f"other runs published into {question.environment} first, {_CONFLICTS} times")
+
+    def rebase(self, environment: str) -> None:
+        """Let a branched environment start from the present pointers of its base."""
+        snapshot = self.ledger.snapshot(environment)
+        if snapshot.exists and snapshot.base is not None:
+            rebase(self.ledger, environment, snapshot.base)
+
+    def garbage(self, keep: timedelta | None = None) -> Garbage:
+        """What a collection would remove."""
+        return find_garbage(self.ledger, self.stores, self.clock, self.settings.keep if keep is None else keep)
+
+    def collect(self, keep: timedelta | None = None) -> Garbage:
+        """Remove what nothing needs. Raises HR718 while a run is in flight."""
+        with self._exclusive():
+            garbage = self.garbage(keep)
+            collect(self.ledger, self.stores, garbage)
+        return garbage
+
+    def reload(self) -> None:
+        """Import the present code of the project."""
+        forget(self.settings)
+        for name in ("pipeline", "graph", "coded"):
+            self.__dict__.pop(name, None)
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def _apply_once(self, plan: Plan, observer: Observer, owner: str) -> Applied:
+        self.warm_up()
+        if self._executor is None:
+            message = "warm_up made no executor"
+            raise RuntimeError(message)
+        around = Surroundings(
+            ledger=self.ledger,
+            stores=self.stores,
+            executor=self._executor,
+            owners=self.owners,
+            clock=self.clock,
+            owner=owner,
+            project=self.settings.folder,
+            logs=self.settings.logs,
+            observer=observer,
+        )
+        return Engine(self.graph, plan, around).apply()
+
+    @contextmanager
+    def _owned(self) -> Iterator[str]:
+        owner = self.clock.new_id()
+        with self.owners.take(owner):
+            yield owner
+
+    @contextmanager
+    def _shared(self) -> Iterator[None]:
+        """Keep `gc` away while this process applies."""
+        with self._collection_lock(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        try:
+            with self._collection_lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield
+        except BlockingIOError as error:
+            raise HeadraceError("HR718", "a run is in flight") from error
+
+    @contextmanager
+    def _collection_lock(self, how: int) -> Iterator[None]:
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.settings.state / "gc.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)

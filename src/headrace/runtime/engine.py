@@ -1,0 +1,423 @@
+"""Applies a plan: gives ready steps to workers, records what they make, decides, publishes in waves.
+
+One loop, one thread. Everything that happened since the last turn is recorded by one durable write, together with the
+leases of the steps that may begin because of it, so that a chain of steps costs one commit a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
+
+from headrace.errors import Cancelled, HeadraceError
+from headrace.ports.clock import stamp
+from headrace.ports.failpoints import failpoint
+from headrace.ports.ledger import (
+    AddDecision,
+    AddVersion,
+    ConsumeSignal,
+    CreateEnvironment,
+    DropLease,
+    EndRun,
+    Item,
+    MovePointers,
+    StartAttempt,
+    StartRun,
+    TakeLease,
+)
+from headrace.ports.records import Attempt, AttemptState, Decision, Lease, Manifest, PointerMove, Run, RunState, Version
+from headrace.runtime.board import Board, State
+from headrace.runtime.jobs import Died, Failed, Finished, Job, Progressed
+from headrace.runtime.observer import Observer
+from headrace.runtime.recovery import recover
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from headrace.graph.graph import Graph
+    from headrace.plan.plan import Plan
+    from headrace.ports.clock import Clock
+    from headrace.ports.ledger import Answer, Ledger
+    from headrace.ports.stores import Stores
+    from headrace.runtime.executor import Executor
+    from headrace.runtime.jobs import Event
+    from headrace.runtime.recovery import Owners
+
+_TURN = 0.5
+"""Seconds after which the loop looks for a cancellation even when nothing happens."""
+_LEASE_TURN = 0.05
+"""Seconds between two looks at a lease that another run holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an engine works with: everything that touches the outside."""
+
+    ledger: Ledger
+    stores: Stores
+    executor: Executor
+    owners: Owners
+    clock: Clock
+    owner: str
+    project: Path
+    logs: Path
+    observer: Observer = field(default_factory=Observer)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How one apply ended: nodes by what became of them. `conflict` says that another run published first."""
+
+    run: str
+    made: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
+    failed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    refused: Mapping[str, Decision] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
+    conflict: HeadraceError | None = None
+
+
+@dataclass(slots=True)
+class _Running:
+    """A job in a worker: its attempt, when it began, when it must be over, the lease that it holds."""
+
+    attempt: Attempt
+    lease: Lease | None
+    deadline: float | None
+
+
+class Engine:
+    """Applies one plan once."""
+
+    def __init__(self, graph: Graph, plan: Plan, around: Surroundings) -> None:
+        self._graph = graph
+        self._plan = plan
+        self._around = around
+        self._board = Board(graph, plan)
+        self._run = Run(around.clock.new_id(), plan.environment, around.owner, RunState.RUNNING, stamp(around.clock))
+        self._versions: dict[str, Version] = {}
+        self._running: dict[str, _Running] = {}
+        self._tries: dict[str, int] = {}
+        self._again: dict[str, tuple[float, Lease | None]] = {}
+        self._foreign: dict[str, float] = {}
+        self._made: list[str] = []
+        self._adopted: list[str] = []
+        self._failed: dict[str, Mapping[str, str]] = {}
+        self._refused: dict[str, Decision] = {}
+        self._published: list[str] = []
+
+    def apply(self) -> Applied:
+        """Apply the plan. A failed step is reported, not raised; cancellation and a broken ledger are raised."""
+        around = self._around
+        items: list[Item] = [StartRun(self._run)]
+        if self._plan.creates:
+            items.insert(0, CreateEnvironment(self._plan.environment, self._plan.base))
+        self._write(*items)
+        around.observer.run_started(self._run.id, self._plan)
+        try:
+            conflict = self._loop()
+        except BaseException as error:
+            self._abort(error)
+            raise
+        state = RunState.FAILED if self._failed else RunState.DONE
+        applied = self._applied(conflict)
+        self._write(EndRun(self._run.id, state, _summary(applied)))
+        return applied
+
+    def _loop(self) -> HeadraceError | None:
+        self._adopt_existing()
+        self._turn([])
+        while True:
+            conflict = self._publish()
+            if conflict is not None or self._board.over:
+                return conflict
+            self._look_for_cancellation()
+            events = self._around.executor.events(self._patience())
+            self._turn(events)
+            self._end_late_jobs()
+
+    def _adopt_existing(self) -> None:
+        """Take the versions that the ledger already has, pinned inputs and candidates of gates among them."""
+        steps = self._plan.steps
+        keys = {step.key for step in steps} | {key for step in steps for _, key in step.inputs}
+        champions = {step.champion for step in steps if step.champion is not None}
+        self._versions.update(self._around.ledger.live(sorted((keys | champions) - {""})))
+        for name in self._board.ready():
+            self._adopt_chain(name)
+
+    def _adopt_chain(self, name: str) -> None:
+        version = self._versions.get(self._board.steps[name].key)
+        if version is None:
+            return
+        self._adopted_now(name, version)
+        for other in self._board.ready():
+            self._adopt_chain(other)
+
+    def _adopted_now(self, name: str, version: Version) -> None:
+        self._versions[version.key] = version
+        self._adopted.append(name)
+        self._board.made(name)
+        self._around.observer.step_adopted(version)
+
+    # ------------------------------------------------------------------ one turn of the loop
+
+    def _turn(self, events: Sequence[Event]) -> None:
+        """Record what happened and begin what may begin, by one durable write."""
+        items: list[Item] = []
+        for event in events:
+            items += self._note(event)
+        wanted = self._startable()
+        leases = [TakeLease(self._run.environment, name, self._run.owner, self._run.id) for name in wanted]
+        if not items and not leases:
+            self._start_decisions()
+            return
+        answers = self._around.ledger.write(*items, *leases)
+        self._keep_first_versions(items, answers[: len(items)])
+        for name, answer in zip(wanted, answers[len(items) :], strict=True):
+            self._begin_or_wait(name, answer.get())
+        self._start_decisions()
+
+    def _note(self, event: Event) -> list[Item]:
+        """Bring the board up to date with an event; answers what to record of it."""
+        if isinstance(event, Progressed):
+            self._around.observer.step_progressed(event.node, event.done, event.total)
+            return []
+        running = self._running.pop(event.node)
+        if isinstance(event, Finished):
+            if isinstance(event.result, Manifest):
+                return self._note_made(event, event.result, running)
+            return self._note_decided(event.result)
+        if isinstance(event, Died):
+            error = HeadraceError("HR705", f"the worker that made {event.node} ended without an answer").to_json()
+            return self._note_failed(Failed(event.node, error, final=False), running, AttemptState.FAILED)
+        return self._note_failed(event, running, AttemptState.FAILED)
+
+    def _note_made(self, event: Finished, manifest: Manifest, running: _Running) -> list[Item]:
+        version = self._version(self._board.steps[event.node].node, manifest, event.seconds)
+        self._versions[version.key] = version
+        self._made.append(event.node)
+        self._board.made(event.node)
+        self._around.observer.step_made(version)
+        return [AddVersion(version, running.lease), *self._ended(running, AttemptState.DONE)]
+
+    def _note_decided(self, decision: Decision) -> list[Item]:
+        decision = replace(decision, run=self._run.id, made_at=stamp(self._around.clock))
+        if not decision.passed:
+            self._refused[decision.node] = decision
+        self._board.decided(decision.node, passed=decision.passed)
+        self._around.observer.decided(decision)
+        return [AddDecision(decision)]
+
+    def _note_failed(self, event: Failed, running: _Running, state: AttemptState) -> list[Item]:
+        name = event.node
+        ended = self._ended(running, state, event.error)
+        options = self._graph[name].options
+        tried = self._tries[name]
+        if not event.final and tried <= options.retries and self._board.states[name] is State.RUNNING:
+            pause = options.pause(tried)
+            self._again[name] = (self._around.clock.monotonic() + pause, running.lease)
+            self._around.observer.step_retried(name, event.error, pause)
+            return ended[:1]
+        self._failed[name] = event.error
+        self._board.failed(name)
+        self._around.observer.step_failed(name, event.error)
+        return ended
+
+    def _ended(self, running: _Running, state: AttemptState, error: Mapping[str, str] | None = None) -> list[Item]:
+        """The record of an attempt that is over, and the lease that goes back."""
+        attempt = replace(running.attempt, state=state, ended_at=stamp(self._around.clock), error=error)
+        return [StartAttempt(attempt), *([DropLease(running.lease)] if running.lease is not None else [])]
+
+    def _keep_first_versions(self, items: Sequence[Item], answers: Sequence[Answer]) -> None:
+        """Use the version that the ledger holds: where another run was first with the same key, its version counts."""
+        for item, answer in zip(items, answers, strict=True):
+            value = answer.get()
+            if isinstance(item, AddVersion):
+                self._versions[item.version.key] = cast("Version", value)
+
+    # ------------------------------------------------------------------ beginning a step
+
+    def _startable(self) -> list[str]:
+        """As many ready steps as there are free workers, without those that another run makes or that must wait."""
+        now = self._around.clock.monotonic()
+        for name in [name for name, (due, _) in self._again.items() if due <= now]:
+            _, lease = self._again.pop(name)
+            self._submit(name, lease)
+        free = self._around.executor.capacity - len(self._running)
+        ready = [name for name in self._board.ready() if self._foreign.get(name, now) <= now]
+        return ready[: max(free, 0)]
+
+    def _begin_or_wait(self, name: str, lease: Lease) -> None:
+        step = self._board.steps[name]
+        found = self._around.ledger.live([step.key]) if name in self._foreign else {}
+        mine = lease.run == self._run.id
+        if step.key in found:
+            self._foreign.pop(name)
+            self._adopted_now(name, found[step.key])
+            if mine:
+                self._write(DropLease(lease))
+        elif mine:
+            self._foreign.pop(name, None)
+            self._begin(name, lease)
+        else:
+            self._wait_for(name, lease)
+
+    def _wait_for(self, name: str, lease: Lease) -> None:
+        around = self._around
+        if not around.owners.alive(lease.owner):
+            recover(around.ledger, around.owners, around.observer)
+            self._foreign[name] = around.clock.monotonic()
+            return
+        if name not in self._foreign:
+            around.observer.step_waits(name, lease, around.owners.describe(lease.owner))
+        self._foreign[name] = around.clock.monotonic() + _LEASE_TURN
+
+    def _begin(self, name: str, lease: Lease) -> None:
+        """Start making a version, unless a run that died had finished it without recording it."""
+        manifest = self._around.stores.manifests.get(self._board.steps[name].key)
+        if manifest is None:
+            self._board.begin(name)
+            self._submit(name, lease)
+            return
+        version = self._version(name, manifest, 0.0)
+        answers = self._write(AddVersion(version, lease), DropLease(lease))
+        self._adopted_now(name, cast("Version", answers[0].get()))
+
+    def _submit(self, name: str, lease: Lease | None) -> None:
+        around = self._around
+        step = self._board.steps[name]
+        self._tries[name] = self._tries.get(name, 0) + 1
+        limit = self._graph[name].options.limit()
+        deadline = None if limit is None else around.clock.monotonic() + limit
+        attempt = Attempt(self._run.id, name, step.key, self._tries[name], AttemptState.RUNNING, stamp(around.clock))
+        self._running[name] = _Running(attempt, lease, deadline)
+        around.observer.step_started(name, attempt.number)
+        around.executor.submit(Job(step, self._inputs(name), self._log(name)))
+
+    def _start_decisions(self) -> None:
+        """Send candidates to their gates while workers are free."""
+        around = self._around
+        for name in self._board.decidable():
+            if len(self._running) >= around.executor.capacity:
+                return
+            step = self._board.steps[name]
+            attempt = Attempt(self._run.id, name, step.key, 1, AttemptState.RUNNING, stamp(around.clock))
+            self._running[name] = _Running(attempt, None, None)
+            self._tries.setdefault(name, 1)
+            self._board.deciding(name)
+            champion = self._versions.get(step.champion) if step.champion else None
+            candidate = self._versions[step.key]
+            around.executor.submit(Job(step, self._inputs(name), self._log(name), candidate, champion))
+
+    def _inputs(self, name: str) -> dict[str, Version]:
+        """The pinned input versions by node name."""
+        return {node: self._versions[key] for node, key in self._board.steps[name].inputs}
+
+    def _version(self, name: str, manifest: Manifest, seconds: float) -> Version:
+        step = self._board.steps[name]
+        return Version(
+            key=step.key,
+            node=name,
+            kind=self._graph[name].kind,
+            fingerprint=step.fingerprint,
+            inputs=step.inputs,
+            manifest=manifest,
+            parts=step.parts,
+            batches=step.batches,
+            generation=step.generation,
+            run=self._run.id,
+            made_at=stamp(self._around.clock),
+            seconds=seconds,
+        )
+
+    def _log(self, name: str) -> Path:
+        return self._around.logs / self._run.id / f"{name}.log"
+
+    # ------------------------------------------------------------------ time, publishing, the end
+
+    def _patience(self) -> float:
+        """How long the loop may wait for events: until the nearest moment at which it has something to do itself."""
+        now = self._around.clock.monotonic()
+        due = [running.deadline for running in self._running.values() if running.deadline is not None]
+        due += [moment for moment, _ in self._again.values()]
+        due += [moment for name, moment in self._foreign.items() if self._board.states[name] is State.PENDING]
+        return max(0.0, min([_TURN, *(moment - now for moment in due)]))
+
+    def _end_late_jobs(self) -> None:
+        """Kill the jobs whose time is over; each counts as a failed attempt."""
+        now = self._around.clock.monotonic()
+        late = [name for name, running in self._running.items() if running.deadline and running.deadline <= now]
+        for name in late:
+            self._around.executor.kill(name)
+            running = self._running.pop(name)
+            limit = self._graph[name].options.timeout
+            error = HeadraceError("HR702", f"{name} was still at work after its time limit of {limit}").to_json()
+            self._write(*self._note_failed(Failed(name, error, final=False), running, AttemptState.TIMED_OUT))
+
+    def _publish(self) -> HeadraceError | None:
+        """Publish each wave that is over, in one transaction each; answers the conflict that stopped it, if any."""
+        while (wave := self._board.publishable()) is not None:
+            moves = self._board.moves(wave)
+            if wave == self._plan.waves[0]:
+                moves += [PointerMove(name, self._plan_pointer(name), None) for name in self._plan.removed]
+            if moves:
+                failpoint("publish.move.before")
+                [answer] = self._around.ledger.write(
+                    MovePointers(self._plan.environment, moves, "apply", run=self._run.id)
+                )
+                if answer.error is not None and answer.error.code in ("HR602", "HR604"):
+                    return answer.error
+                answer.get()
+                failpoint("publish.move.after")
+                self._published += [move.node for move in moves]
+                self._around.observer.published(moves)
+            self._board.published(wave)
+        return None
+
+    def _plan_pointer(self, name: str) -> str | None:
+        return self._around.ledger.snapshot(self._plan.environment).pointers.get(name)
+
+    def _look_for_cancellation(self) -> None:
+        for signal in self._around.ledger.signals("cancel", self._run.id):
+            if self._write(ConsumeSignal(signal.id))[0].get():
+                raise Cancelled(self._run.id)
+
+    def _abort(self, error: BaseException) -> None:
+        """End the workers and leave a true record of a run that does not go on."""
+        for name in list(self._running):
+            self._around.executor.kill(name)
+        cancelled = isinstance(error, (KeyboardInterrupt, Cancelled))
+        state = RunState.CANCELLED if cancelled else RunState.FAILED
+        attempts = [StartAttempt(running.attempt) for running in self._running.values() if running.lease is not None]
+        self._around.ledger.write(*attempts, EndRun(self._run.id, state, _summary(self._applied(None))))
+
+    def _applied(self, conflict: HeadraceError | None) -> Applied:
+        return Applied(
+            run=self._run.id,
+            made=tuple(self._made),
+            adopted=tuple(self._adopted),
+            failed=dict(self._failed),
+            skipped=tuple(self._board.named(State.SKIPPED)),
+            refused=dict(self._refused),
+            published=tuple(self._published),
+            conflict=conflict,
+        )
+
+    def _write(self, *items: Item) -> list[Answer]:
+        """Write items of which none may be refused."""
+        answers = self._around.ledger.write(*items)
+        for answer in answers:
+            answer.get()
+        return answers
+
+
+def _summary(applied: Applied) -> dict[str, object]:
+    return {
+        "made": list(applied.made),
+        "adopted": list(applied.adopted),
+        "failed": {name: error["code"] for name, error in applied.failed.items()},
+        "refused": sorted(applied.refused),
+        "published": list(applied.published),
+    }

@@ -1,0 +1,146 @@
+"""Jobs in worker processes: several at once, and each can be ended by force."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+from headrace.runtime.jobs import Died, Progressed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from headrace.runtime.jobs import Event, Job, KitLoader
+
+
+class _Worker:
+    """One forked process and the pipe to it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.pid: int = connection.recv()
+        self.node: str | None = None
+
+    def kill(self) -> None:
+        """End the process and whatever its job started."""
+        self.connection.close()
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # it ended by itself in the meantime
+
+
+class ProcessExecutor:
+    """Warm workers, forked from a process that has loaded the project. `start` before planning: it loads meanwhile."""
+
+    def __init__(self, loader: KitLoader, capacity: int, log: Path) -> None:
+        self.capacity = capacity
+        self._loader = loader
+        self._log = log
+        self._workers: list[_Worker] = []
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._lifeline = -1
+        self._ready = False
+
+    def start(self) -> None:
+        """Begin to load the project in the background."""
+        if self._zygote is not None:
+            return
+        ours, theirs = socket.socketpair()
+        reading, self._lifeline = os.pipe()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "HEADRACE_MAIN_PROCESS": str(os.getpid())}
+        command = [sys.executable, "-m", "headrace.runtime.zygote", str(theirs.fileno()), str(reading)]
+        with self._log.open("ab") as log:
+            self._zygote = subprocess.Popen(  # noqa: S603 - our own module
+                command, pass_fds=(theirs.fileno(), reading), env=environment, stdout=log, stderr=log
+            )
+        theirs.close()
+        os.close(reading)
+        content = pickle.dumps(self._loader)
+        ours.sendall(len(content).to_bytes(8, "big") + content)
+        self._control = ours
+
+    def submit(self, job: Job) -> None:
+        """See `Executor`."""
+        worker = next((each for each in self._workers if each.node is None), None) or self._fork()
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        worker.node = job.node
+        worker.connection.send(job)
+
+    def events(self, patience: float) -> Sequence[Event]:
+        """See `Executor`."""
+        busy = {worker.connection: worker for worker in self._workers if worker.node is not None}
+        ready = wait(list(busy), timeout=patience)
+        return [self._receive(worker) for connection, worker in busy.items() if connection in ready]
+
+    def kill(self, node: str) -> None:
+        """See `Executor`."""
+        for worker in [each for each in self._workers if each.node == node]:
+            worker.kill()
+            self._workers.remove(worker)
+
+    def close(self) -> None:
+        """See `Executor`."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        if self._zygote is None or self._control is None:
+            return
+        self._control.close()
+        os.close(self._lifeline)
+        self._zygote.kill()
+        self._zygote.wait()
+        self._zygote = None
+        self._ready = False
+
+    def _receive(self, worker: _Worker) -> Event:
+        node = worker.node or ""
+        try:
+            event: Event = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            worker.kill()
+            self._workers.remove(worker)
+            return Died(node)
+        if not isinstance(event, Progressed):
+            worker.node = None
+        return event
+
+    def _fork(self) -> _Worker:
+        control = self._loaded()
+        ours, theirs = socket.socketpair()
+        socket.send_fds(control, [b"F"], [theirs.fileno()])
+        theirs.close()
+        worker = _Worker(Connection(ours.detach()))
+        self._workers.append(worker)
+        return worker
+
+    def _loaded(self) -> socket.socket:
+        """The control socket, once the project is loaded; raises what loading it raised."""
+        self.start()
+        control = self._control
+        if control is None:
+            message = "the executor is closed"
+            raise RuntimeError(message)
+        if not self._ready:
+            error = self._answer(control)
+            if error is not None:
+                raise error
+            self._ready = True
+        return control
+
+    def _answer(self, control: socket.socket) -> HeadraceError | None:
+        header = control.recv(8, socket.MSG_WAITALL)
+        if len(header) < 8:  # noqa: PLR2004 - the size of the header
+            return HeadraceError("HR704", "the process that loads the project ended", fix=f"Read {self._log}.")
+        error: HeadraceError | None = pickle.loads(control.recv(int.from_bytes(header, "big"), socket.MSG_WAITALL))  # noqa: S301 - from our own child, over a private socket
+        return error

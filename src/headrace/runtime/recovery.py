@@ -1,0 +1,40 @@
+"""Runs whose owner is dead: found at once by the owner's operating-system lock, recorded as crashed, and taken over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from headrace.ports.ledger import EndRun, StartAttempt
+from headrace.ports.records import Attempt, AttemptState, RunState
+
+if TYPE_CHECKING:
+    from headrace.ports.ledger import Ledger
+    from headrace.runtime.observer import Observer
+
+
+class Owners(Protocol):
+    """Who is alive. An owner holds an operating-system lock for as long as its process lives."""
+
+    def alive(self, owner: str) -> bool:
+        """Whether the process of this owner lives."""
+
+    def describe(self, owner: str) -> str:
+        """The owner as people know it: process, host, since when."""
+
+
+def recover(ledger: Ledger, owners: Owners, observer: Observer) -> list[str]:
+    """Record every run whose owner is dead as crashed, with the steps that it was at. Answers the ids of those runs."""
+    crashed = []
+    for run in ledger.runs(state=RunState.RUNNING):
+        if owners.alive(run.owner):
+            continue
+        held = [lease for lease in ledger.leases(run.environment) if lease.run == run.id]
+        attempts = [
+            Attempt(run.id, lease.node, "", 1, AttemptState.CRASHED, lease.since, lease.since) for lease in held
+        ]
+        items = [StartAttempt(attempt) for attempt in attempts]
+        for answer in ledger.write(*items, EndRun(run.id, RunState.CRASHED)):
+            answer.get()
+        observer.took_over(run.id, run.owner)
+        crashed.append(run.id)
+    return crashed

@@ -1,0 +1,114 @@
+"""Looks at the world, so that the planner need not: the environment, the sources, what the ledger knows of the keys."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.plan.address import Wanted, addresses
+from headrace.plan.plan import Known, Plan, champion_of, decision_key_of, make_plan, refusals
+from headrace.ports.records import Snapshot
+from headrace.runtime.libraries import installed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from headrace.graph.graph import Graph
+    from headrace.graph.keys import Coded
+    from headrace.plan.address import Address
+    from headrace.ports.ledger import Ledger
+    from headrace.ports.records import Observation, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to plan: an environment, with nodes to make again, the base of a new environment, nodes to restrict to."""
+
+    environment: str
+    base: str | None = None
+    refresh: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
+
+
+def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Question, project: Path) -> Plan:
+    """Observe, then plan."""
+    wanted_graph = _restricted(graph, question)
+    for name in question.refresh:
+        wanted_graph[name]  # raises for an unknown name, with a hint
+    snapshot = _snapshot(ledger, question)
+    pointed = _pointed(ledger, snapshot)
+    wanted = Wanted(coded, snapshot, pointed, observe(wanted_graph, project, snapshot), question.refresh)
+    refused: frozenset[str] = frozenset()
+    while True:
+        found = addresses(wanted_graph, wanted, refused)
+        known = _known(wanted_graph, found, wanted, ledger)
+        more = refusals(wanted_graph, found, wanted, known)
+        if more <= refused:
+            plan = make_plan(wanted_graph, found, wanted, known)
+            return plan if not question.only else _without_removals(plan)
+        refused |= more
+
+
+def observe(graph: Graph, project: Path, snapshot: Snapshot) -> dict[str, Observation]:
+    """What every source holds now; sources that are held are left alone. Several at once."""
+    nodes = [node for node in graph if node.name not in snapshot.holds]
+    readers = [node for node in nodes if not node.inputs]
+    if not readers:
+        return {}
+    with ThreadPoolExecutor(max_workers=min(8, len(readers))) as pool:
+        seen = list(pool.map(lambda node: node.observe(project), readers))
+    return {node.name: each for node, each in zip(readers, seen, strict=True) if each is not None}
+
+
+def _restricted(graph: Graph, question: Question) -> Graph:
+    if not question.only:
+        return graph
+    names = graph.ancestors(sorted(question.only))
+    return type(graph)({name: graph.nodes[name] for name in names})
+
+
+def _without_removals(plan: Plan) -> Plan:
+    return Plan(plan.environment, plan.steps, plan.waves, (), plan.notes, plan.base, plan.creates)
+
+
+def _snapshot(ledger: Ledger, question: Question) -> Snapshot:
+    """The environment as it is, or as it would begin: with its base's pointers, as both its own and its start."""
+    snapshot = ledger.snapshot(question.environment)
+    if snapshot.exists or question.base is None or question.base == question.environment:
+        return snapshot
+    base = ledger.snapshot(question.base)
+    return Snapshot(
+        environment=question.environment,
+        pointers=base.pointers,
+        base=question.base,
+        started=base.pointers,
+        holds=base.holds,
+        excluded=base.excluded,
+        exists=False,
+    )
+
+
+def _pointed(ledger: Ledger, snapshot: Snapshot) -> dict[str, Version]:
+    live = ledger.live(sorted(set(snapshot.pointers.values())))
+    return {name: live[key] for name, key in snapshot.pointers.items() if key in live}
+
+
+def _known(graph: Graph, found: Mapping[str, Address], wanted: Wanted, ledger: Ledger) -> Known:
+    changed = [name for name, address in found.items() if wanted.snapshot.pointers.get(name) != address.key]
+    keys = {found[name].key for name in changed}
+    keys |= {champion_of(name, wanted) for name in changed}
+    live = dict(ledger.live(sorted(key for key in keys if key)))
+    live.update({version.key: version for version in wanted.pointed.values()})
+    known = Known(live=live)
+    candidates = [name for name in changed if decision_key_of(graph[name], found[name].key, wanted, known)]
+    decisions = ledger.decisions([found[name].key or "" for name in candidates]) if candidates else ()
+    to_make = [name for name in changed if found[name].key not in live]
+    packages = {library for name in found for library in wanted.coded[name].libraries}
+    return Known(
+        live=live,
+        related={name: ledger.versions(name) for name in to_make},
+        decisions={decision.key: decision for decision in decisions},
+        libraries=installed(packages),
+    )

@@ -1,0 +1,116 @@
+"""The process that workers are forked from: it loads the user's project once, so that a new worker is ready at once.
+
+It runs no job and starts no thread of its own, which is what makes forking it safe. It ends when the engine's process
+does, and so do its workers, even in the middle of a job: they watch a pipe that only the engine holds open.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+from headrace.runtime.jobs import Finished, failure, perform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from headrace.runtime.jobs import Event, Job, Kit, KitLoader
+
+
+def main() -> None:
+    """Load the kit, say so, then fork one worker for each socket that arrives. Arguments: control and lifeline fds."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    lifeline = int(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    loader: KitLoader = pickle.loads(_receive(control))  # noqa: S301 - from our own parent, over a private socket
+    try:
+        kit = loader.load()
+    except Exception as error:  # noqa: BLE001 - reported to the engine, which raises or records it
+        _answer(control, error)
+        return
+    _answer(control, None)
+    warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork.*")
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not descriptors:
+            return
+        if os.fork() == 0:
+            control.close()
+            _work(kit, Connection(descriptors[0]), lifeline)
+            os._exit(0)
+        os.close(descriptors[0])
+
+
+def _receive(control: socket.socket) -> bytes:
+    size = int.from_bytes(control.recv(8), "big")
+    received = b""
+    while len(received) < size:
+        received += control.recv(size - len(received))
+    return received
+
+
+def _answer(control: socket.socket, error: Exception | None) -> None:
+    if error is not None and not isinstance(error, HeadraceError):
+        error = HeadraceError("HR704", f"the project cannot be loaded: {type(error).__name__}: {error}")
+    content = pickle.dumps(error)
+    control.sendall(len(content).to_bytes(8, "big") + content)
+
+
+def _work(kit: Kit, connection: Connection, lifeline: int) -> None:
+    """Perform jobs until the engine closes the connection."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    threading.Thread(target=_end_with_engine, args=(lifeline,), daemon=True).start()
+    connection.send(os.getpid())
+    while True:
+        try:
+            job: Job = connection.recv()
+        except EOFError:
+            return
+        _perform(kit, job, connection)
+
+
+def _perform(kit: Kit, job: Job, connection: Connection) -> None:
+    started = kit.clock.monotonic()
+    with _logged(job.log):
+        event: Event
+        try:
+            event = Finished(job.node, perform(kit, job, connection.send), kit.clock.monotonic() - started)
+        except Exception as error:  # noqa: BLE001 - reported to the engine, which raises or records it
+            event = failure(job, error)
+    connection.send(event)
+
+
+@contextmanager
+def _logged(file: Path) -> Iterator[None]:
+    """Whatever is printed inside, by Python or by a library, goes to the end of the file."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _end_with_engine(lifeline: int) -> None:
+    """Wait until the engine's process is gone, then end this worker and whatever its job started."""
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
