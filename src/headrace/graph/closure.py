@@ -22,37 +22,52 @@ if TYPE_CHECKING:
 
     from headrace.graph.syntax_names import Reference
 
-_DYNAMIC = frozenset(
-    ("builtins.eval", "builtins.exec", "builtins.globals", "builtins.__import__")
-    + ("importlib.import_module", "importlib.__import__", "sys.modules", "sys._getframe")
-)
 
-_TIME = "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns clock_gettime"
-_CLOCK = frozenset(
-    [f"time.{name}" for name in (*_TIME.split(), "clock_gettime_ns", "thread_time", "thread_time_ns")]
-    + [f"datetime.{name}" for name in ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")]
-    + [f"pandas.Timestamp.{name}" for name in ("now", "utcnow", "today")]
-    + ["arrow.now", "arrow.utcnow", "pendulum.now", "pendulum.today", "pendulum.tomorrow", "pendulum.yesterday"]
-)
+def _names(text: str) -> frozenset[str]:
+    """Full names, from lines of a module and its names."""
+    lines = [line.split() for line in text.strip().splitlines()]
+    return frozenset(f"{module}.{name}" for module, *names in lines for name in names)
+
+
+_DYNAMIC = _names("""
+    builtins eval exec globals __import__
+    importlib import_module __import__
+    sys modules _getframe
+""")
+_CLOCK = _names("""
+    time time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns
+    time thread_time thread_time_ns clock_gettime clock_gettime_ns
+    datetime datetime.now datetime.utcnow datetime.today date.today
+    pandas Timestamp.now Timestamp.utcnow Timestamp.today
+    arrow now utcnow
+    pendulum now today tomorrow yesterday
+""")
 _CLOCK_WITHOUT = {  # they read the clock when called with fewer arguments than this
-    **dict.fromkeys(("time.localtime", "time.gmtime", "time.ctime", "time.asctime"), 1),
+    **dict.fromkeys(_names("time localtime gmtime ctime asctime"), 1),
     "time.strftime": 2,
 }
-_CLOCK_NOW = frozenset(("pandas.Timestamp", "pandas.to_datetime", "numpy.datetime64"))  # called with the text "now"
-
-_RANDOM = frozenset(
-    ("uuid.uuid1", "uuid.uuid4", "uuid.uuid6", "uuid.uuid7", "os.urandom", "os.getrandom", "posix.urandom")
-    + ("posix.getrandom", "nt.urandom", "random.SystemRandom")
+_CLOCK_NOW = _names("""
+    pandas Timestamp to_datetime
+    numpy datetime64
+""")  # they read the clock when called with the text "now"
+_RANDOM = _names("""
+    uuid uuid1 uuid4 uuid6 uuid7
+    os urandom getrandom
+    posix urandom getrandom
+    nt urandom
+    random SystemRandom
+""")
+_RANDOM_WITHOUT = dict.fromkeys(  # they draw a seed from the system when called without one
+    _names("""
+        random Random
+        numpy.random default_rng RandomState SeedSequence PCG64 PCG64DXSM MT19937 Philox SFC64
+    """),
+    1,
 )
-_SEEDED_CLASSES = ("RandomState", "SeedSequence", "PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
-_RANDOM_WITHOUT = {  # they draw a seed from the system when called without one
-    "random.Random": 1,
-    "numpy.random.default_rng": 1,
-    **{f"numpy.random.{name}": 1 for name in _SEEDED_CLASSES},
-}
-_NUMPY_PURE = frozenset(("Generator", "BitGenerator", "bit_generator", "mtrand", "test"))
-
-_FIX_MODULE = "Write the import as a statement, and name what you call."
+_PURE = _names("""
+    numpy.random Generator BitGenerator bit_generator mtrand
+    secrets compare_digest
+""")
 
 
 def refuse_impure(name: str, reference: Reference, where: str) -> None:
@@ -67,7 +82,7 @@ def refuse_impure(name: str, reference: Reference, where: str) -> None:
         HeadraceError: HR214 code that cannot be seen, HR220 the clock, HR221 randomness without a seed.
     """
     called = reference.arguments
-    if name in _DYNAMIC:
+    if any(name == banned or name.startswith(f"{banned}.") for banned in _DYNAMIC):
         raise HeadraceError("HR214", f"{where}: {name.removeprefix('builtins.')}")
     if name in _CLOCK or (name in _CLOCK_NOW and reference.now) or 0 <= called < _CLOCK_WITHOUT.get(name, 0):
         raise HeadraceError("HR220", f"{where}: {name}")
@@ -77,11 +92,9 @@ def refuse_impure(name: str, reference: Reference, where: str) -> None:
 
 def _draws_from_global_state(name: str) -> bool:
     module, _, function = name.rpartition(".")
-    if module == "secrets":
-        return True
     if module == "random":
         return not function[:1].isupper()
-    return module == "numpy.random" and name not in _RANDOM_WITHOUT and function not in _NUMPY_PURE
+    return module in ("secrets", "numpy.random") and name not in _PURE and name not in _RANDOM_WITHOUT
 
 
 def library_name(value: object) -> str:

@@ -27,12 +27,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One statement about a name. `value` is what is assigned; `top` says that no `if`, `try` or loop is around it."""
+    """One statement about a name. `top` says that no `if`, `try` or loop is around it.
+
+    `node` is what is assigned, or the definition; `target` is what is imported.
+    """
 
     kind: Kind
     line: int
     top: bool
-    value: ast.expr | None = None
+    node: ast.expr | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
     target: Import | None = None
 
 
@@ -91,7 +94,7 @@ def _bindings(statement: ast.stmt, *, top: bool, typing: bool) -> Iterator[tuple
         for name, imported in imports_of(statement).items():
             yield name, Binding(kind, line, top, target=imported)
     elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield statement.name, Binding(Kind.DEFINITION, line, top)
+        yield statement.name, Binding(Kind.DEFINITION, line, top, statement)
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
         if statement.value is not None:
             for target in _targets(statement):

@@ -1,0 +1,238 @@
+"""The values that user code reaches, as data: plain values by value, the user's functions and classes as parts.
+
+A part is a piece of the user's code with a name and a digest of its own. What a value refers to is not digested in
+place but queued as a part, so that recursion ends and a change can be told by the name of the part.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import deque
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, TypeAlias
+
+from headrace.errors import HeadraceError
+from headrace.graph.closure import Project, is_third_party, library_name, refuse_impure, stable_name
+from headrace.graph.syntax_names import Reference
+from headrace.ports.canonical import StandIn, canonical, is_numpy_scalar
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Hashable, Iterator
+
+    from headrace.graph.syntax_source import Namespace, Source, SourceCache
+
+_USED = Reference((), 0)  # a use that is not a call
+_LIBRARY_CALLABLES = (FunctionType, BuiltinFunctionType, MethodType)
+_UNBOUND_KINDS = frozenset(
+    ("ufunc", "method_descriptor", "wrapper_descriptor", "method-wrapper", "_ArrayFunctionDispatcher")
+)
+
+
+class NotPlain(Exception):  # noqa: N818 - a signal within the package, and no error that anybody sees
+    """The value is neither plain data nor made of functions and classes: it has to be described by its syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A module-level statement that stands for the value that it makes."""
+
+    namespace: Namespace
+    source: Source
+    node: ast.expr | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+Part: TypeAlias = FunctionType | type | Statement
+
+
+class Values:
+    """Turns values into data for one fingerprint, and keeps the queue of the parts that are still to be described."""
+
+    def __init__(self, project: Project, cache: SourceCache) -> None:
+        self.project = project
+        self.cache = cache
+        self.libraries: set[str] = set()
+        self.queue: deque[tuple[str, Part]] = deque()
+        self.where = ""
+        self._names: dict[Hashable, tuple[str, object]] = {}
+        self._taken: set[str] = set()
+
+    def encode(self, value: object, where: str) -> bytes:
+        """The canonical bytes of a value.
+
+        Raises:
+            NotPlain: The value has to be described in another way.
+            HeadraceError: Something that it refers to cannot be part of a fingerprint.
+        """
+        self.where = where
+        try:
+            return canonical(value, extend=self.stand_in)
+        except HeadraceError as error:
+            if error.code in ("HR200", "HR201"):
+                raise NotPlain from error
+            raise
+
+    def part(self, key: Hashable, wanted: str, part: Part) -> str:
+        """The name of a part, which is queued when it is met for the first time.
+
+        Two parts that would have one name, such as two functions that one factory made, are told apart by a number in
+        the order in which the code refers to them.
+        """
+        known = self._names.get(key)
+        if known is not None:
+            return known[0]
+        name = self.new_name(wanted)
+        self._names[key] = (name, part)  # keeps the object alive, since its identity is the key
+        self.queue.append((name, part))
+        return name
+
+    def new_name(self, wanted: str) -> str:
+        """The wanted name, or with a number where it is taken."""
+        name, number = wanted, 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}#{number}"
+        self._taken.add(name)
+        return name
+
+    def library(self, name: str) -> None:
+        """Notes that the code uses a library, given any name in it."""
+        top = name.split(".")[0]
+        if is_third_party(top) and not self.project.holds_module(top):
+            self.libraries.add(top)
+
+    def stand_in(self, value: object) -> StandIn | None:
+        """What stands for a value that is not of a built-in plain type; None leaves it to `canonical`."""
+        if isinstance(value, (str, PurePath)):
+            return self._path(value)
+        name = node_name(value)
+        if name is not None:
+            return StandIn("node", name)
+        if isinstance(value, FunctionType):
+            return self.function(value)
+        if isinstance(value, type):
+            return self.class_(value)
+        return self._callable(value) or self._instance(value)
+
+    def function(self, value: FunctionType, hint: str | None = None) -> StandIn:
+        """A function: of the project as a part, of a library by name. A lambda is called by `hint`."""
+        label = self.project.label(value.__globals__.get("__file__"))
+        if label is None:
+            return self._wrapper(value) or self._library(value)
+        wanted = value.__code__.co_qualname
+        if hint is not None and wanted == "<lambda>":
+            return StandIn("part", self.part(id(value), hint, value))
+        return StandIn("part", self.part(id(value), f"{label}.{wanted}", value))
+
+    def class_(self, value: type) -> StandIn:
+        """A class: of the project as a part, of a library by name."""
+        namespace = self.class_namespace(value)
+        label = self.project.label(namespace.get("__file__"))
+        if label is None:
+            return self._library(value)
+        if self.cache.source(namespace).class_(value) is None:
+            raise NotPlain  # made by a call: `namedtuple(...)`, `type(...)`
+        return StandIn("part", self.part(id(value), f"{label}.{value.__qualname__}", value))
+
+    def class_namespace(self, value: type) -> Namespace:
+        """The namespace of the module that defines a class."""
+        module = sys.modules.get(value.__module__)
+        namespace: Namespace = {} if module is None else vars(module)
+        for method in methods(value):
+            if method.__module__ == value.__module__ and method.__qualname__.startswith(value.__qualname__):
+                return method.__globals__
+        return namespace
+
+    def is_local_class(self, value: type) -> bool:
+        """Whether a class is the user's own."""
+        return self.project.label(self.class_namespace(value).get("__file__")) is not None
+
+    def _path(self, value: str | PurePath) -> StandIn | None:
+        """A path into the project without the place where the project lies."""
+        text = value if isinstance(value, str) else value.as_posix()
+        for root in self.project.texts:
+            if text == root or text.startswith(f"{root}/"):
+                return StandIn("in project", (type(value) is str, text[len(root) + 1 :]))
+        return None
+
+    def _library(self, value: object) -> StandIn:
+        name = library_name(value)
+        refuse_impure(name, _USED, self.where)
+        self.library(name)
+        return StandIn("library", stable_name(value))
+
+    def _wrapper(self, value: object) -> StandIn | None:
+        """What a library made of a function of the user: `functools.lru_cache`, `contextlib.contextmanager`."""
+        attributes: dict[str, object] = getattr(value, "__dict__", {})
+        wrapped = attributes.get("__wrapped__")
+        if not callable(wrapped):
+            return None
+        if "registry" in attributes and "dispatch" in attributes:  # functools.singledispatch
+            return StandIn("dispatch", (wrapped, attributes["registry"]))
+        module = getattr(value, "__globals__", {}).get("__name__") or type(value).__module__
+        self.library(module)
+        return StandIn("wrapper", (module.split(".")[0], wrapped))
+
+    def _callable(self, value: object) -> StandIn | None:
+        if isinstance(value, functools.partial):
+            return StandIn("partial", (value.func, value.args, value.keywords))
+        if isinstance(value, MethodType) and isinstance(value.__func__, FunctionType):
+            if self.project.label(value.__func__.__globals__.get("__file__")) is None:
+                return self._library(value)
+            return StandIn("method", (value.__self__, value.__func__))
+        if isinstance(value, ModuleType):
+            if self.project.holds(value):
+                raise HeadraceError("HR215", f"{self.where}: {value.__name__}")
+            return self._library(value)
+        if isinstance(value, _LIBRARY_CALLABLES) or type(value).__name__ in _UNBOUND_KINDS:
+            module = sys.modules.get(getattr(value, "__module__", None) or "")
+            if module is not None and self.project.holds(module):
+                raise HeadraceError("HR202", f"{self.where}: {library_name(value)}")
+            return self._library(value)
+        return self._wrapper(value)
+
+    def _instance(self, value: object) -> StandIn | None:
+        kind = type(value)
+        if hasattr(kind, "__headrace_canonical__") or kind.__module__.split(".")[0] == "headrace":
+            return None
+        if kind.__module__ == "logging":
+            return StandIn("logger", kind.__qualname__)
+        if isinstance(value, Enum):
+            return StandIn("member", (kind, value.name, value.value if self.is_local_class(kind) else None))
+        if is_dataclass(value) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+            if not self.is_local_class(kind):
+                raise NotPlain
+            return StandIn("instance", (kind, _state(value)))
+        if is_numpy_scalar(value):
+            self.library("numpy")
+        return None
+
+
+def node_name(value: object) -> str | None:
+    """The name of a node of a pipeline, where the value is one."""
+    name = getattr(value, "__headrace_node__", None)
+    return name if isinstance(name, str) and name else None
+
+
+def methods(kind: type) -> Iterator[FunctionType]:
+    """The functions that a class holds itself: methods, class and static methods, the parts of properties."""
+    for value in vars(kind).values():
+        for candidate in (
+            value,
+            getattr(value, "__func__", None),
+            getattr(value, "fget", None),
+            getattr(value, "fset", None),
+            getattr(value, "func", None),
+        ):
+            if isinstance(candidate, FunctionType):
+                yield candidate
+
+
+def _state(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
