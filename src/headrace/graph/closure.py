@@ -6,13 +6,11 @@ be made again, and its key would not cover what it was made from.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
-import random
 import sys
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
@@ -64,6 +62,11 @@ _RANDOM_WITHOUT = dict.fromkeys(  # they draw a seed from the system when called
     """),
     1,
 )
+_GENERATORS = {  # classes of the generators that all code shares, and the modules whose functions are their methods
+    "random.Random": "random",
+    "random.SystemRandom": "secrets",
+    "numpy.random.mtrand.RandomState": "numpy.random",
+}
 _PURE = _names("""
     numpy.random Generator BitGenerator bit_generator mtrand
     secrets compare_digest
@@ -110,11 +113,12 @@ def library_name(value: object) -> str:
         return f"{owner.__name__}.{name}"
     if isinstance(owner, type):
         return f"{owner.__module__}.{owner.__qualname__}.{name}"
-    if isinstance(owner, random.Random):
-        return f"secrets.{name}" if isinstance(owner, random.SystemRandom) else f"random.{name}"
-    if type(owner).__name__ == "RandomState":
-        return f"numpy.random.{name}"
-    return f"{getattr(value, '__module__', None) or 'builtins'}.{getattr(value, '__qualname__', name)}"
+    kind = type(owner)
+    shared = _GENERATORS.get(f"{kind.__module__}.{kind.__qualname__}")
+    if shared is not None:
+        return f"{shared}.{name}"
+    module = getattr(value, "__module__", None) or type(value).__module__
+    return f"{module}.{getattr(value, '__qualname__', name)}"
 
 
 def stable_name(value: object) -> str:
@@ -123,12 +127,6 @@ def stable_name(value: object) -> str:
     if isinstance(value, ModuleType):
         return name
     return f"{name.split('.')[0]}:{getattr(value, '__qualname__', name)}"
-
-
-def is_callable_of_library(value: object) -> bool:
-    """Whether the value is a function or a class, as opposed to an instance with data of its own."""
-    kinds = (FunctionType, BuiltinFunctionType, MethodType, type, functools.partial)
-    return isinstance(value, kinds) or type(value).__name__ in ("ufunc", "method_descriptor", "wrapper_descriptor")
 
 
 def is_third_party(top: str) -> bool:
@@ -141,7 +139,7 @@ class Project:
 
     def __init__(self, root: str) -> None:
         self.root = Path(root).resolve()
-        self.texts = (str(self.root), root)
+        self.texts = tuple({self.root.as_posix(), Path(root).absolute().as_posix()})
         self._labels: dict[str, str | None] = {}
         self._local: dict[str, bool] = {}
         prefixes = {Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
@@ -179,9 +177,11 @@ class Project:
 
     def holds_module(self, name: str) -> bool:
         """Whether a top-level module or package is the user's own; it is not imported to find out."""
+        module = sys.modules.get(name)
+        if module is None:
+            return self._holds_spec(name)
         if name not in self._local:
-            module = sys.modules.get(name)
-            self._local[name] = self.holds(module) if module is not None else self._holds_spec(name)
+            self._local[name] = self.holds(module)
         return self._local[name]
 
     def holds(self, module: ModuleType) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from headrace.errors import HeadraceError
 from headrace.graph.closure import Project, is_third_party, library_name, refuse_impure, stable_name
 from headrace.graph.syntax_names import Reference
-from headrace.ports.canonical import StandIn, canonical, is_numpy_scalar
+from headrace.ports.canonical import StandIn, canonical, is_numpy_scalar, qualified_name
 
 if TYPE_CHECKING:
     import ast
@@ -57,6 +57,7 @@ class Values:
         self.cache = cache
         self.libraries: set[str] = set()
         self.queue: deque[tuple[str, Part]] = deque()
+        self.homes: dict[type, Namespace] = {}
         self.where = ""
         self._names: dict[Hashable, tuple[str, object]] = {}
         self._taken: set[str] = set()
@@ -101,13 +102,13 @@ class Values:
 
     def library(self, name: str) -> None:
         """Notes that the code uses a library, given any name in it."""
-        top = name.split(".")[0]
+        top = name.partition(".")[0]
         if is_third_party(top) and not self.project.holds_module(top):
             self.libraries.add(top)
 
     def stand_in(self, value: object) -> StandIn | None:
         """What stands for a value that is not of a built-in plain type; None leaves it to `canonical`."""
-        if isinstance(value, (str, PurePath)):
+        if type(value) is str or isinstance(value, PurePath):
             return self._path(value)
         name = node_name(value)
         if name is not None:
@@ -120,7 +121,10 @@ class Values:
 
     def function(self, value: FunctionType, hint: str | None = None) -> StandIn:
         """A function: of the project as a part, of a library by name. A lambda is called by `hint`."""
-        label = self.project.label(value.__globals__.get("__file__"))
+        file = value.__globals__.get("__file__")
+        if not isinstance(file, str) and not value.__code__.co_filename.startswith("<frozen"):
+            raise HeadraceError("HR202", f"{self.where}: {value.__qualname__} ({value.__code__.co_filename})")
+        label = self.project.label(file)
         if label is None:
             return self._wrapper(value) or self._library(value)
         wanted = value.__code__.co_qualname
@@ -139,13 +143,18 @@ class Values:
         return StandIn("part", self.part(id(value), f"{label}.{value.__qualname__}", value))
 
     def class_namespace(self, value: type) -> Namespace:
-        """The namespace of the module that defines a class."""
+        """The namespace of the module that defines a class.
+
+        Its own methods know it best: another module of the same name may have been imported since.
+        """
+        for method in own_methods(value):
+            return method.__globals__
+        if value in self.homes:
+            return self.homes[value]
         module = sys.modules.get(value.__module__)
-        namespace: Namespace = {} if module is None else vars(module)
-        for method in methods(value):
-            if method.__module__ == value.__module__ and method.__qualname__.startswith(value.__qualname__):
-                return method.__globals__
-        return namespace
+        if module is None:
+            raise HeadraceError("HR202", f"{self.where}: {qualified_name(value)}")
+        return vars(module)
 
     def is_local_class(self, value: type) -> bool:
         """Whether a class is the user's own."""
@@ -154,9 +163,10 @@ class Values:
     def _path(self, value: str | PurePath) -> StandIn | None:
         """A path into the project without the place where the project lies."""
         text = value if isinstance(value, str) else value.as_posix()
-        for root in self.project.texts:
-            if text == root or text.startswith(f"{root}/"):
-                return StandIn("in project", (type(value) is str, text[len(root) + 1 :]))
+        if text.startswith(self.project.texts):
+            for root in self.project.texts:
+                if text == root or text.startswith(f"{root}/"):
+                    return StandIn("in project", (isinstance(value, str), text[len(root) + 1 :]))
         return None
 
     def _library(self, value: object) -> StandIn:
@@ -218,18 +228,18 @@ def node_name(value: object) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def methods(kind: type) -> Iterator[FunctionType]:
-    """The functions that a class holds itself: methods, class and static methods, the parts of properties."""
+def own_methods(kind: type) -> Iterator[FunctionType]:
+    """The functions that the body of a class defines: methods, class and static methods, the parts of properties."""
+    within = f"{kind.__qualname__}."
     for value in vars(kind).values():
-        for candidate in (
-            value,
-            getattr(value, "__func__", None),
-            getattr(value, "fget", None),
-            getattr(value, "fset", None),
-            getattr(value, "func", None),
-        ):
-            if isinstance(candidate, FunctionType):
-                yield candidate
+        for inner in (value, *(getattr(value, name, None) for name in ("__func__", "fget", "fset", "func"))):
+            if (
+                isinstance(inner, FunctionType)
+                and inner.__module__ == kind.__module__
+                and inner.__code__.co_qualname.startswith(within)
+                and not inner.__code__.co_filename.startswith("<")  # made by `exec`, as data classes do
+            ):
+                yield inner
 
 
 def _state(value: object) -> object:

@@ -138,14 +138,14 @@ def _bind(nodes: Sequence[ast.AST], scope: _Scope) -> None:
         kind = type(node)
         if kind is ast.Name:
             if not in_comprehension and not isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
-                scope.names[node.id] = ()  # type: ignore[attr-defined]
+                scope.names.setdefault(node.id, ())  # type: ignore[attr-defined]
             continue
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             outer += node.names
             scope.declared.update(node.names if isinstance(node, ast.Global) else ())
             continue
         if isinstance(node, ast.NamedExpr):
-            scope.names[node.target.id] = ()
+            scope.names.setdefault(node.target.id, ())
         inner = in_comprehension or kind in _COMPREHENSIONS
         stack.extend((child, inner) for child in _binding_children(node, scope))
     for name in outer:
@@ -290,11 +290,16 @@ class _Finder:
 
     def _use(self, chain: tuple[str, ...], node: ast.expr, **use: bool | int) -> None:
         imports = self._local(chain[0])
-        if imports is None or (use.get("stores") and self._scopes and self._scopes[-1].binds_in_class(chain[0])):
+        if imports is None or (use.get("stores") and self._is_own(chain, imports)):
             return
         reference = Reference(chain, node.lineno, imports, **use)  # type: ignore[arg-type]
         key = (chain, imports, reference.arguments, reference.now, reference.stores)
         self.found.setdefault(key, reference)
+
+    def _is_own(self, chain: tuple[str, ...], imports: tuple[Import, ...]) -> bool:
+        """Whether an assignment to the name stays within the code: in a class body, or to a name it imports itself."""
+        in_class = bool(self._scopes) and self._scopes[-1].binds_in_class(chain[0])
+        return in_class or (bool(imports) and len(chain) == 1)
 
     def _local(self, name: str) -> tuple[Import, ...] | None:
         """The imports that bind a local name; () for a name from outside; None for a local name bound otherwise.

@@ -1,0 +1,97 @@
+"""Manifests as files of one folder, each with a checksum, written after everything that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from headrace.adapters.durable import Folders, remove_file, rename_file, storage_errors, write_file
+from headrace.adapters.places import safe_name
+from headrace.adapters.scratch import Scratch
+from headrace.errors import HeadraceError
+from headrace.ports.failpoints import failpoint
+from headrace.ports.records import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headrace.ports.records import Json
+
+_ENDING = ".json"
+
+
+class FileManifestStore:
+    """Manifests below `root`, as `ab/abcdef....json`. See `headrace.ports.stores.ManifestStore`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(root)
+        self._scratch = Scratch(self._root)
+        self._folders = Folders()
+
+    def put(self, manifest: Manifest) -> None:
+        """Store a manifest durably; one that the key had is replaced, for a version may be made again after damage."""
+        target = self._path(manifest.key)
+        with storage_errors(self._root):
+            temporary = self._scratch.path()
+            try:
+                write_file(temporary, _encoded(manifest))
+                self._folders.make(target.parent)
+                failpoint("manifest.rename.before")
+                rename_file(temporary, target)
+                failpoint("manifest.rename.after")
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def get(self, key: str) -> Manifest | None:
+        """The manifest of a key, None without one. Raises HR635 when it cannot be read or is not what was written."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return _decoded(content, path, key)
+
+    def keys(self) -> Iterator[str]:
+        """Every key that has a manifest, sorted."""
+        for path in sorted(self._root.glob(f"[!.]*/[!.]*{_ENDING}")):
+            yield unquote(path.name.removesuffix(_ENDING))
+
+    def remove(self, key: str) -> None:
+        """Remove a manifest, durably: what it names may be removed after it."""
+        with storage_errors(self._root):
+            remove_file(self._path(key))
+            self.sweep()
+
+    def sweep(self) -> int:
+        """Remove what dead processes left under construction. Answers how many processes that were."""
+        return self._scratch.sweep()
+
+    def _path(self, key: str) -> Path:
+        name = safe_name(key)
+        return self._root / name[:2] / f"{name}{_ENDING}"
+
+
+def _encoded(manifest: Manifest) -> bytes:
+    body = manifest.to_json()
+    return json.dumps({"manifest": body, "sha256": _checksum(body)}, indent=1, sort_keys=True).encode()
+
+
+def _decoded(content: bytes, path: Path, key: str) -> Manifest:
+    try:
+        data = json.loads(content)
+        manifest = Manifest.from_json(data["manifest"])
+        checksum = data["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise HeadraceError("HR635", f"{path} is no manifest: {error}") from error
+    if checksum != _checksum(data["manifest"]):
+        raise HeadraceError("HR635", f"{path} was changed after it was written")
+    if manifest.key != key:
+        raise HeadraceError("HR635", f"{path} is the manifest of {manifest.key}")
+    return manifest
+
+
+def _checksum(body: Json) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

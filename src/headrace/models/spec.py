@@ -1,0 +1,83 @@
+"""What a model is declared with, checked against the contract of its label table as soon as it is declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Required, TypedDict
+
+from headrace.errors import HeadraceError
+from headrace.features.view import view_of
+from headrace.graph.conditions import Champion, comparisons
+from headrace.models.columns import hint, unique
+from headrace.models.metrics import METRICS
+from headrace.models.split import LabelColumns, TimeSplit
+from headrace.ports.durations import duration, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import timedelta
+
+    from headrace.features.view import AnyFeatures, JoinSpec
+    from headrace.graph.conditions import Comparison, Condition
+    from headrace.tables.table import Table
+
+
+class ModelSettings(TypedDict, total=False):
+    """The settings of a model, as users write them.
+
+    `label` is the column to learn, `lead` how long before the event the model is asked, `features` the views that are
+    joined as of that moment, `inputs` the columns of the label table that the model takes, `split` what is held out,
+    `gate` what must hold before a version goes live, `slices` columns by which the metrics are measured as well.
+    """
+
+    label: Required[str]
+    split: Required[TimeSplit]
+    lead: str | timedelta
+    features: Sequence[AnyFeatures]
+    inputs: Sequence[str]
+    gate: Sequence[Condition]
+    slices: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The settings of a model, checked. `slices` includes the columns that the gate slices by."""
+
+    columns: LabelColumns
+    split: TimeSplit
+    lead: timedelta
+    features: tuple[JoinSpec, ...]
+    inputs: tuple[str, ...]
+    gate: tuple[Comparison, ...]
+    slices: tuple[str, ...]
+
+    def fingerprinted(self) -> Mapping[str, object]:
+        """The settings that decide what is made. The gate decides what is published, so it is not among them."""
+        return {
+            "label": self.columns.label,
+            "split": str(self.split),
+            "lead": spell(self.lead),
+            "features": [(each.view.name, each.on, each.prefix) for each in self.features],
+            "inputs": list(self.inputs),
+        }
+
+
+def model_spec(labels: Table, settings: ModelSettings) -> ModelSpec:
+    """Check the settings of a model that learns from `labels`. Raises HR500 to HR507, HR121 and HR110."""
+    columns = _label_columns(labels, settings["label"])
+    features = tuple(view_of(each) for each in settings.get("features", ()))
+    inputs = unique(settings.get("inputs", ()))
+    gate = comparisons(settings.get("gate", ()))
+    if not features and not inputs:
+        raise HeadraceError("HR505", f"a model of {columns.label!r} has neither inputs nor features")
+    if columns.label in inputs:
+        raise HeadraceError("HR506", f"{columns.label!r} is the label and an input")
+    known = _contract_columns(labels)
+    for name in inputs:
+        _refuse_unknown(name, known, f"the input {name!r}", labels)
+    by = unique([*settings.get("slices", ()), *(each.metric.column for each in gate if each.metric.column)])
+    if not features:  # columns of feature views are known when there is data
+        for name in by:
+            _refuse_unknown(name, known, f"the column to slice by, {name!r},", labels)
+    _refuse_unknown_metrics(gate)
+    return ModelSpec(columns, settings["split"], duration(settings.get("lead", "0s")), features, inputs, gate, by)

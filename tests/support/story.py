@@ -1,0 +1,132 @@
+"""A short life of the flights project, one operation after the other, for the tests that interrupt it.
+
+`python -m tests.support.story FOLDER` goes on after the last operation that ended; `FOLDER/state.json` then says what
+the ledger and the tables hold, in terms that do not depend on how often the story was interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+from headrace.project.workspace import Workspace
+from headrace.runtime.environments import promote
+from headrace.runtime.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headrace.graph.node import RowsNode
+    from headrace.ports.records import Version
+
+PROJECT = Path(__file__).parents[2] / "src" / "headrace" / "cli" / "demo" / "project"
+DATA = ("flights", "weather")
+
+
+def begin(folder: Path, sample: Path) -> None:
+    """Lay out the project with its data waiting outside of the pipeline's sight. `sample` holds one file a month."""
+    folder.mkdir(parents=True)
+    for file in ("pipeline.py", "headrace.toml"):
+        shutil.copy(PROJECT / file, folder / file)
+    shutil.copytree(sample, folder / "waiting")
+
+
+def arrive(folder: Path, month: str) -> None:
+    """Let the files of a month appear, each at once."""
+    for name in DATA:
+        target = folder / "data" / name
+        target.mkdir(parents=True, exist_ok=True)
+        waiting = folder / "waiting" / name / f"{month}.csv.gz"
+        if waiting.exists():
+            waiting.rename(target / waiting.name)
+
+
+def edit(folder: Path) -> None:
+    """Change one line of the pipeline."""
+    module = folder / "pipeline.py"
+    module.write_text(module.read_text().replace("LATE_AFTER = 15", "LATE_AFTER = 20"))
+
+
+def apply(folder: Path, environment: str) -> None:
+    """One apply; a step that fails is a failure of the story."""
+    with Workspace.open(folder) as workspace:
+        applied = workspace.apply(workspace.question(environment), Observer())
+    assert not applied.failed, applied.failed
+
+
+def promoted(folder: Path) -> None:
+    """Promote; a story that was interrupted after its promotion has nothing left to promote."""
+    with Workspace.open(folder) as workspace:
+        try:
+            promote(workspace.graph, workspace.ledger, "dev", "prod")
+        except HeadraceError as error:
+            if error.code != "HR712":
+                raise
+
+
+def collected(folder: Path) -> None:
+    """Collect everything that nothing needs."""
+    with Workspace.open(folder) as workspace:
+        workspace.collect(timedelta(0))
+
+
+STORY: tuple[Callable[[Path], None], ...] = (
+    lambda folder: arrive(folder, "2013-01"),
+    lambda folder: apply(folder, "prod"),
+    lambda folder: arrive(folder, "2013-02"),
+    lambda folder: apply(folder, "prod"),
+    edit,
+    lambda folder: apply(folder, "dev"),
+    promoted,
+    collected,
+)
+
+
+def tell(folder: Path) -> None:
+    """Do what is left of the story, then write down the state."""
+    mark = folder / "done"
+    for number, operation in enumerate(STORY):
+        if number >= int(mark.read_text() if mark.exists() else 0):
+            operation(folder)
+            mark.write_text(str(number + 1))
+    (folder / "state.json").write_text(json.dumps(state(folder), indent=1, sort_keys=True))
+
+
+def state(folder: Path) -> dict[str, object]:
+    """Rows, keys, decisions and pointers; the chain is verified on the way, and no lease may be left."""
+    with Workspace.open(folder) as workspace:
+        ledger = workspace.ledger
+        ledger.verify()
+        versions = ledger.versions()
+        return {
+            "pointers": {name: dict(ledger.snapshot(name).pointers) for name in ledger.environments()},
+            "versions": sorted(version.key for version in versions),
+            "decisions": sorted(
+                [decision.node, decision.key, decision.passed] for decision in ledger.decisions([v.key for v in versions])
+            ),
+            "leases": [lease.node for lease in ledger.leases()],
+            "rows": {version.key: _rows(workspace, version) for version in versions},
+        }
+
+
+def _rows(workspace: Workspace, version: Version) -> list[object]:
+    """How many rows each table of a version has, and a digest of them that ignores their order."""
+    node = workspace.graph[version.node]
+    workspace.stores.manifests.get(version.key)
+    for ref in version.manifest.outputs.values():
+        store = workspace.stores.tables if ref.store == "table" else workspace.stores.artefacts
+        store.verify(ref)
+    if not hasattr(node, "read"):
+        return [version.manifest.facts["metrics"]]
+    reader: RowsNode = node  # type: ignore[assignment]
+    frame = reader.read(version, workspace.stores).collect()
+    return [frame.height, int(frame.hash_rows(seed=1).sum())]
+
+
+if __name__ == "__main__":
+    tell(Path(sys.argv[1]))
