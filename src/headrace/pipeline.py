@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from headrace.features.view import FeatureView
 from headrace.graph.graph import Graph
@@ -13,13 +13,11 @@ from headrace.tables.table import Table
 from headrace.tables.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import timedelta
 
-    from headrace.features.view import AnyFeatures
-    from headrace.graph.conditions import Condition
     from headrace.graph.node import Node, Options, RowsNode
-    from headrace.models.split import TimeSplit
+    from headrace.models.spec import ModelSettings
     from headrace.sources.files import Files
     from headrace.tables.contract import Contract
 
@@ -96,35 +94,15 @@ class Pipeline:
         return declare
 
     def model(
-        self,
-        labels: Table,
-        *,
-        label: str,
-        split: TimeSplit,
-        lead: str | timedelta = "0s",
-        features: Sequence[AnyFeatures] = (),
-        inputs: Sequence[str] = (),
-        slices: Sequence[str] = (),
-        gate: Sequence[Condition] = (),
-        options: Options | None = None,
+        self, labels: Table, *, options: Options | None = None, **settings: Unpack[ModelSettings]
     ) -> Callable[[Callable[..., Any]], Model]:
-        """Declare a model: the function takes a `TrainingSet` and returns a fitted estimator."""
+        """Declare a model: the function takes a `TrainingSet` and returns a fitted estimator.
+
+        `label`, `split`, `lead`, `features`, `inputs`, `gate` and `slices` are described at `ModelSettings`.
+        """
 
         def declare(function: Callable[..., Any]) -> Model:
-            model = Model(
-                _name_of(function),
-                labels,
-                function,
-                label=label,
-                split=split,
-                lead=lead,
-                features=features,
-                inputs=inputs,
-                slices=slices,
-                gate=gate,
-                options=options,
-            )
-            return self._add(model)
+            return self._add(Model(_name_of(function), labels, function, options=options, **settings))
 
         return declare
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.adapters.durable import Folders, file_digest, remove_file, rename_file, storage_errors, sync_file, write_file
+from headrace.adapters.durable import (
+    Folders,
+    file_digest,
+    remove_file,
+    rename_file,
+    storage_errors,
+    sync_file,
+    write_file,
+)
 from headrace.adapters.places import place_of
 from headrace.adapters.scratch import Scratch
 from headrace.errors import HeadraceError
@@ -17,7 +25,7 @@ from headrace.ports.failpoints import failpoint
 from headrace.ports.records import Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]+)*")
 
@@ -46,15 +54,13 @@ class FileArtefactStore:
     def adopt(self, file: Path, suffix: str = "") -> Ref:
         """Move a finished file in, durably: renamed where it lies on the same file system, copied else."""
         with storage_errors(self._root):
-            temporary = self._scratch.path()
             failpoint("artefact.write.before")
-            try:
-                _move(file, temporary)
-                sync_file(temporary)
+            with self._near(file) as staged:
+                sync_file(staged)
                 failpoint("artefact.write.after")
-                return self._name(temporary, file_digest(temporary), suffix)
-            finally:
-                temporary.unlink(missing_ok=True)
+                ref = self._name(staged, file_digest(staged), suffix)
+            file.unlink(missing_ok=True)  # it is still there where it was copied
+            return ref
 
     def get(self, ref: Ref) -> bytes:
         """The bytes, checked against their digest. Raises HR633 when missing, HR634 when changed."""
@@ -97,6 +103,19 @@ class FileArtefactStore:
         """Remove what dead processes left under construction. Answers how many processes that were."""
         return self._scratch.sweep()
 
+    @contextmanager
+    def _near(self, file: Path) -> Iterator[Path]:
+        """The file, or a copy of it where it lies on another file system, from which no file can be renamed."""
+        copy = self._scratch.path()
+        if file.stat().st_dev == copy.parent.stat().st_dev:
+            yield file
+            return
+        try:
+            shutil.copyfile(file, copy)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
     def _name(self, temporary: Path, digest: str, suffix: str) -> Ref:
         """Give a finished file its lasting name. A file that has it already is replaced: it may be damaged."""
         if not _SUFFIX.fullmatch(suffix):
@@ -109,16 +128,6 @@ class FileArtefactStore:
         rename_file(temporary, target)
         failpoint("artefact.rename.after")
         return Ref("artefact", path, digest)
-
-
-def _move(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.copyfile(source, target)
-        source.unlink()
 
 
 def _compare(digest: str, ref: Ref) -> None:

@@ -71,15 +71,6 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def sync_tree(folder: Path) -> None:
-    """Put everything below a folder on the disk, the folder's own names last."""
-    for parent, _, names in os.walk(folder, topdown=False):
-        below = folder / parent
-        for name in names:
-            sync_file(below / name)
-        sync_folder(below)
-
-
 def write_file(path: Path, content: bytes) -> None:
     """Write a new file, content on the disk. Its name is not yet: give it its lasting name by `rename_file`."""
     with path.open("xb") as file:

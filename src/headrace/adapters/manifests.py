@@ -75,7 +75,7 @@ class FileManifestStore:
 
 
 def _encoded(manifest: Manifest) -> bytes:
-    body = manifest.to_json()
+    body = json.loads(json.dumps(manifest.to_json()))  # as it is read back: JSON has no tuples and no numbers as names
     return json.dumps({"manifest": body, "sha256": _checksum(body)}, indent=1, sort_keys=True).encode()
 
 

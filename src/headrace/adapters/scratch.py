@@ -1,4 +1,4 @@
-"""Files under construction: on the same file system as the store, out of readers' sight, swept when their owner is gone.
+"""Files under construction: on the file system of the store, out of readers' sight, swept when their owner is gone.
 
 Each process has an area of its own and holds an operating-system lock for it. A lock that is free means that the
 owner is dead, however it died, so that whatever lies in its area is rubbish.

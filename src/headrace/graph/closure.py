@@ -6,12 +6,14 @@ be made again, and its key would not cover what it was made from.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
 
@@ -73,24 +75,45 @@ _PURE = _names("""
 """)
 
 
-def refuse_impure(name: str, reference: Reference, where: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A line of a file of the project. It is only spelled where a message needs it."""
+
+    project: Project
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        path = Path(self.file).resolve()
+        inside = path.is_relative_to(self.project.root)
+        return f"{path.relative_to(self.project.root) if inside else self.file}:{self.line}"
+
+
+def refuse_impure(name: str, reference: Reference, where: Where | str) -> None:
     """Refuses a use of a library that a node must not make.
 
     Args:
         name: What is used, by its full name, such as "datetime.datetime.now".
         reference: How it is used.
-        where: The file and the line, for the message.
+        where: Where, for the message.
 
     Raises:
         HeadraceError: HR214 code that cannot be seen, HR220 the clock, HR221 randomness without a seed.
     """
-    called = reference.arguments
+    code = _verdict(name, reference.arguments, reference.now)
+    if code is not None:
+        raise HeadraceError(code, f"{where}: {name.removeprefix('builtins.')}")
+
+
+@functools.lru_cache(maxsize=4096)
+def _verdict(name: str, arguments: int, now: bool) -> str | None:  # noqa: FBT001 - a key of the cache
     if any(name == banned or name.startswith(f"{banned}.") for banned in _DYNAMIC):
-        raise HeadraceError("HR214", f"{where}: {name.removeprefix('builtins.')}")
-    if name in _CLOCK or (name in _CLOCK_NOW and reference.now) or 0 <= called < _CLOCK_WITHOUT.get(name, 0):
-        raise HeadraceError("HR220", f"{where}: {name}")
-    if name in _RANDOM or 0 <= called < _RANDOM_WITHOUT.get(name, 0) or _draws_from_global_state(name):
-        raise HeadraceError("HR221", f"{where}: {name}")
+        return "HR214"
+    if name in _CLOCK or (now and name in _CLOCK_NOW) or 0 <= arguments < _CLOCK_WITHOUT.get(name, 0):
+        return "HR220"
+    if name in _RANDOM or 0 <= arguments < _RANDOM_WITHOUT.get(name, 0) or _draws_from_global_state(name):
+        return "HR221"
+    return None
 
 
 def _draws_from_global_state(name: str) -> bool:
@@ -140,6 +163,10 @@ class Project:
     def __init__(self, root: str) -> None:
         self.root = Path(root).resolve()
         self.texts = tuple({self.root.as_posix(), Path(root).absolute().as_posix()})
+        self.meanings: dict[int, tuple[object, object, Any]] = {}
+        """What was found out about references, kept for later fingerprints by `closure_names`."""
+        self.homes: dict[int, tuple[type, dict[str, object]]] = {}
+        """Classes, and the namespaces of the modules that were seen to define them."""
         self._labels: dict[str, str | None] = {}
         self._local: dict[str, bool] = {}
         prefixes = {Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
@@ -169,11 +196,6 @@ class Project:
         parts = parts[1:] if len(parts) > 1 and parts[0] == "src" else parts
         parts = parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
         return ".".join(parts)
-
-    def shown(self, file: str) -> str:
-        """The path of a file of the project as a message shows it."""
-        path = Path(file).resolve()
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else file
 
     def holds_module(self, name: str) -> bool:
         """Whether a top-level module or package is the user's own; it is not imported to find out."""

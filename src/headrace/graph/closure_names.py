@@ -17,12 +17,12 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleTyp
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
-from headrace.graph.closure import library_name, refuse_impure
-from headrace.graph.closure_values import NotPlain, Statement, Values, node_name
+from headrace.graph.closure import Where, library_name, refuse_impure
+from headrace.graph.closure_values import NotPlain, Part, Statement, Values, node_name
 from headrace.graph.syntax_bindings import Binding, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from headrace.graph.syntax_names import Import, Reference
     from headrace.graph.syntax_source import Namespace, Source
@@ -32,6 +32,8 @@ _MODULE_NAMES = frozenset(
 )
 _FROZEN: dict[type, type] = {list: tuple, dict: MappingProxyType, set: frozenset, bytearray: bytes}
 _MUTABLE = tuple(_FROZEN)
+_CONTAINERS = (*_MUTABLE, tuple)
+_LASTING = (type(None), bool, int, float, str, bytes)
 _MUTATORS = frozenset(
     name
     for kind in _MUTABLE
@@ -50,17 +52,32 @@ class Place:
     enclosing: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a reference means: a text, unless it is a part (key, name, value) or a constant (key, name, data).
+
+    `libraries` are the third-party packages that it uses. `lasting`: it is the same as long as the name that the
+    reference begins with holds the same object.
+    """
+
+    text: str = ""
+    libraries: tuple[str, ...] = ()
+    part: tuple[Hashable, str, Part] | None = None
+    constant: tuple[Hashable, str, bytes] | None = None
+    lasting: bool = False
+
+
 class Names:
     """Resolves references for one fingerprint. Constants are noted in `constants`: name of the part to its data."""
 
     def __init__(self, values: Values) -> None:
         self.values = values
         self.constants: dict[str, bytes] = {}
-        self._constant_names: dict[tuple[int, str], str] = {}
+        self._constant_names: dict[Hashable, str] = {}
 
-    def where(self, place: Place, line: int) -> str:
-        """The file and the line, as messages show them."""
-        return f"{self.values.project.shown(place.source.file)}:{line}"
+    def where(self, place: Place, line: int) -> Where:
+        """The file and the line, for messages."""
+        return Where(self.values.project, place.source.file, line)
 
     def describe(self, reference: Reference, place: Place) -> str:
         """What the reference means, as text for the digest of the part that makes it.
@@ -68,103 +85,130 @@ class Names:
         Raises:
             HeadraceError: HR210 to HR221: it cannot be part of a fingerprint, or must not be.
         """
-        if reference.stores:
-            _refuse_state(None, (), reference, self.where(place, reference.line))
         if reference.imports:
-            return "|".join([self._imported(target, reference, place) for target in reference.imports])
+            imported = [self._imported(target, reference, place) for target in reference.imports]
+            return "|".join([self._noted(meaning) for meaning in imported])
         root = reference.chain[0]
-        if root in place.cells:
-            return self._captured(place.cells[root], reference, place)
-        if root in place.enclosing:
-            raise HeadraceError("HR210", f"{self.where(place, reference.line)}: {root}")
-        if root in place.namespace:
-            return self._global(place, reference.chain, reference, self.where(place, reference.line))
-        if hasattr(builtins, root):
-            refuse_impure(f"builtins.{root}", reference, self.where(place, reference.line))
-            return "builtin"
-        return "|".join(["absent", *_texts(_targets(place.source.bindings.get(root, ()), Kind.TYPING))])
+        if root in place.cells or root in place.enclosing or root not in place.namespace:
+            return self._noted(self._unusual(reference, place))
+        value = place.namespace[root]
+        known = self.values.project.meanings.get(id(reference))
+        if known is not None and known[0] is reference and known[1] is value:
+            return self._noted(known[2])
+        meaning = self._global(place, reference.chain, reference, self.where(place, reference.line))
+        if meaning.lasting and not (isinstance(value, ModuleType) and self.values.project.holds(value)):
+            self.values.project.meanings[id(reference)] = (reference, value, meaning)
+        return self._noted(meaning)
 
-    def _captured(self, value: object, reference: Reference, place: Place) -> str:
+    def _noted(self, meaning: Meaning) -> str:
+        """The text of a meaning; its part, its constant and its libraries are noted."""
+        self.values.libraries.update(meaning.libraries)
+        if meaning.part is not None:
+            return f"part {self.values.part(*meaning.part)}"
+        if meaning.constant is None:
+            return meaning.text
+        key, label, data = meaning.constant
+        name = self._constant_names.get(key)
+        if name is None:
+            name = self._constant_names[key] = self.values.new_name(label)
+            self.constants[name] = data
+        return f"constant {name}"
+
+    def _unusual(self, reference: Reference, place: Place) -> Meaning:
+        """A name that is no name of the module: captured, built in, or absent."""
+        root = reference.chain[0]
         where = self.where(place, reference.line)
+        if root in place.cells:
+            return self._captured(place.cells[root], reference, where)
+        if root in place.enclosing:
+            raise HeadraceError("HR210", f"{where}: {root}")
+        _refuse_state(None, (), reference, where)
+        if hasattr(builtins, root):
+            refuse_impure(f"builtins.{root}", reference, where)
+            return Meaning("builtin")
+        return Meaning("|".join(["absent", *_texts(_targets(place.source.bindings.get(root, ()), Kind.TYPING))]))
+
+    def _captured(self, value: object, reference: Reference, where: Where) -> Meaning:
         rest = reference.chain[1:]
         _refuse_state(value, rest, reference, where)
         if isinstance(value, ModuleType):
             return self._module(value, rest, reference, where)
         self._refuse_impure_object(value, rest, reference, where)
-        return "captured"
+        return Meaning("captured")
 
-    def _module(self, module: ModuleType, rest: Sequence[str], reference: Reference, where: str) -> str:
+    def _module(self, module: ModuleType, rest: Sequence[str], reference: Reference, where: Where) -> Meaning:
+        _refuse_state(module, rest, reference, where)
         if not self.values.project.holds(module):
-            refuse_impure(".".join((module.__name__, *rest)), reference, where)
-            self.values.library(module.__name__)
-            return f"library {module.__name__}"
+            return self._library([module.__name__], rest, reference, where)
         if not rest:
             if reference.statement:
-                return "module"
+                return Meaning("module")
             raise HeadraceError("HR215", f"{where}: {module.__name__}")
         namespace = vars(module)
         if rest[0] not in namespace:
-            return "absent"
+            return Meaning("absent")
         if isinstance(inner := namespace[rest[0]], ModuleType):
             return self._module(inner, rest[1:], reference, where)  # a package without __init__.py has no source
         return self._global(Place(namespace, self.values.cache.source(namespace)), rest, reference, where)
 
-    def _global(self, place: Place, chain: Sequence[str], reference: Reference, where: str) -> str:
+    def _library(self, names: Sequence[str], rest: Sequence[str], reference: Reference, where: Where) -> Meaning:
+        libraries: tuple[str, ...] = ()
+        for name in names:
+            refuse_impure(".".join((name, *rest)), reference, where)
+            libraries += self.values.third_party(name)
+        return Meaning(f"library {'|'.join(names)}", libraries, lasting=True)
+
+    def _global(self, place: Place, chain: Sequence[str], reference: Reference, where: Where) -> Meaning:
         """A name of a module, and what is taken of it."""
         name, rest = chain[0], chain[1:]
         value = place.namespace[name]
         _refuse_state(value, rest, reference, where)
         if name in _MODULE_NAMES:
-            return "module"
-        if (node := node_name(value)) is not None:
-            return f"node {node}"
+            return Meaning("module", lasting=True)
         if isinstance(value, ModuleType):
             return self._module(value, rest, reference, where)
+        if (node := node_name(value)) is not None:
+            return Meaning(f"node {node}")
         bindings = place.source.bindings.get(name, ())
         imported = self._global_import(value, bindings, place, (rest, reference, where))
         if imported is not None:
             return imported
         self._refuse_impure_object(value, rest, reference, where)
         label = f"{self.values.project.label(place.namespace.get('__file__'))}.{name}"
-        if isinstance(value, type) and value.__module__ == place.namespace.get("__name__"):
-            self.values.homes[value] = place.namespace
         if isinstance(value, (FunctionType, type)):
-            described = self._code(value, label, where)
-            if described is not None:
+            code = self._code(value, label, place, where)
+            if code is not None:
                 self._refuse_mutated(place, name, Kind.STORE)
-                return described
+                return code
         return self._constant(value, name, place, (label, where))
 
-    def _code(self, value: FunctionType | type, hint: str, where: str) -> str | None:
-        """A function or a class; None for a class that no class statement made."""
+    def _code(self, value: FunctionType | type, hint: str, place: Place, where: Where) -> Meaning | None:
+        """A function or a class of the project; None for others, and for a class that no class statement made."""
         self.values.where = where
+        if isinstance(value, type) and value.__module__ == place.namespace.get("__name__"):
+            self.values.project.homes[id(value)] = (value, place.namespace)
         try:
-            part = self.values.function(value, hint) if isinstance(value, FunctionType) else self.values.class_(value)
+            name = self.values.class_name(value) if isinstance(value, type) else self.values.function_name(value, hint)
         except NotPlain:
             return None
-        return f"{part.kind} {part.value}" if isinstance(part.value, str) else None
+        return None if name is None else Meaning(part=(id(value), name, value), lasting=True)
 
-    def _constant(self, value: object, name: str, place: Place, told: tuple[str, str]) -> str:
+    def _constant(self, value: object, name: str, place: Place, told: tuple[str, Where]) -> Meaning:
         """A module-level value: by value where it is plain, by its statement otherwise."""
         label, where = told
         key = (id(place.namespace), name)
-        known = self._constant_names.get(key)
-        if known is not None:
-            return f"constant {known}"
         bindings = place.source.bindings.get(name, ())
         self._refuse_impure_statement(bindings, place)
         try:
             data = self.values.encode(value, where)
         except NotPlain:
-            part = self.values.part(("statement", *key), label, self._statement(bindings, name, place, where))
-            return f"part {part}"
+            statement = self._statement(bindings, name, place, where)
+            return Meaning(part=(("statement", *key), label, statement), lasting=not isinstance(value, _CONTAINERS))
         if "__wrapped__" in getattr(value, "__dict__", {}):  # the function in it is a part of that name
-            return f"value {hashlib.sha256(data).hexdigest()}"
-        known = self._constant_names[key] = self.values.new_name(label)
-        self.constants[known] = data
-        return f"constant {known}"
+            return Meaning(f"value {hashlib.sha256(data).hexdigest()}")
+        return Meaning(constant=(key, label, data), lasting=type(value) in _LASTING)
 
-    def _statement(self, bindings: Sequence[Binding], name: str, place: Place, where: str) -> Statement:
+    def _statement(self, bindings: Sequence[Binding], name: str, place: Place, where: Where) -> Statement:
         """The one statement of the module that makes a value which is not plain."""
         real = [binding for binding in bindings if binding.kind is not Kind.TYPING]
         if len(real) != 1 or not real[0].top or real[0].node is None:
@@ -181,8 +225,8 @@ class Names:
                 raise HeadraceError("HR212", f"{self.where(place, mutation.line)}: {name}")
 
     def _global_import(
-        self, value: object, bindings: Sequence[Binding], place: Place, use: tuple[Sequence[str], Reference, str]
-    ) -> str | None:
+        self, value: object, bindings: Sequence[Binding], place: Place, use: tuple[Sequence[str], Reference, Where]
+    ) -> Meaning | None:
         """A name that a module-level import binds; None where it has to be described by its value."""
         targets = _targets(bindings, Kind.IMPORT)
         rest, reference, where = use
@@ -195,44 +239,37 @@ class Names:
                 inner = Place(origin, self.values.cache.source(origin))
                 return self._global(inner, (target.name, *rest), reference, where)
         replaced = any(binding.kind not in (Kind.IMPORT, Kind.TYPING) for binding in bindings)
-        if not targets or (replaced and value is None):
+        if not targets or (replaced and value is None) or any(self._is_local(target) for target in targets):
             return None
-        names = [name for target, name in zip(targets, _texts(targets), strict=True) if not self._is_local(target)]
-        for name in names:
-            refuse_impure(".".join((name, *rest)), reference, where)
-            self.values.library(name)
-        return f"library {'|'.join(names)}" if len(names) == len(targets) else None
+        return self._library(_texts(targets), rest, reference, where)
 
-    def _imported(self, target: Import, reference: Reference, place: Place) -> str:
+    def _imported(self, target: Import, reference: Reference, place: Place) -> Meaning:
         """A name that an import inside of a function binds."""
         where = self.where(place, reference.line)
         rest = reference.chain[1:]
         if self._is_local(target):
             return self._imported_local(target, reference, place)
-        name = _texts([target])[0]
-        refuse_impure(".".join((name, *rest)), reference, where)
-        self.values.library(name)
-        return f"library {name}"
+        return self._library(_texts([target]), rest, reference, where)
 
-    def _imported_local(self, target: Import, reference: Reference, place: Place) -> str:
+    def _imported_local(self, target: Import, reference: Reference, place: Place) -> Meaning:
         where = self.where(place, reference.line)
         rest = reference.chain[1:]
         module = self._load(self._absolute(target.level, target.loads, place, where), where)
         if module is None:
-            return "absent"
+            return Meaning("absent")
         if target.name is None:
             return self._module(sys.modules[target.module], rest, reference, where)
         if target.name not in vars(module):
             submodule = self._load(f"{module.__name__}.{target.name}", where) if hasattr(module, "__path__") else None
-            return "absent" if submodule is None else self._module(submodule, rest, reference, where)
+            return Meaning("absent") if submodule is None else self._module(submodule, rest, reference, where)
         if reference.statement:
-            return "module"  # what is used of it stands in references of its own
+            return Meaning("module")  # what is used of it stands in references of its own
         return self._module(module, (target.name, *rest), reference, where)
 
     def _is_local(self, target: Import) -> bool:
         return target.level > 0 or self.values.project.holds_module(target.module.partition(".")[0])
 
-    def _absolute(self, level: int, name: str, place: Place, where: str) -> str:
+    def _absolute(self, level: int, name: str, place: Place, where: Where) -> str:
         if level == 0:
             return name
         package = place.namespace.get("__package__") or ""
@@ -241,7 +278,7 @@ class Names:
         except ImportError as error:
             raise HeadraceError("HR216", f"{where}: {error}") from error
 
-    def _load(self, name: str, where: str) -> ModuleType | None:
+    def _load(self, name: str, where: Where) -> ModuleType | None:
         """A module of the project, imported if it is not yet; None if there is none of that name."""
         if name in sys.modules:
             return sys.modules[name]
@@ -254,7 +291,7 @@ class Names:
         except Exception as error:
             raise HeadraceError("HR216", f"{where}: {name}: {type(error).__name__}: {error}") from error
 
-    def _refuse_impure_object(self, value: object, rest: Sequence[str], reference: Reference, where: str) -> None:
+    def _refuse_impure_object(self, value: object, rest: Sequence[str], reference: Reference, where: Where) -> None:
         """Refuses the clock and the like where they are reached through an object: `clock = datetime`, a subclass."""
         if isinstance(value, type) and rest and issubclass(value, date):
             owner = next((base for base in value.__mro__ if rest[0] in vars(base)), value)
@@ -296,7 +333,7 @@ def _texts(targets: Sequence[Import]) -> list[str]:
     ]
 
 
-def _refuse_state(value: object, rest: Sequence[str], reference: Reference, where: str) -> None:
+def _refuse_state(value: object, rest: Sequence[str], reference: Reference, where: Where) -> None:
     """Refuses code that changes a value which outlives the call."""
     mutated = rest and reference.arguments >= 0 and isinstance(value, _MUTABLE) and rest[0] in _MUTATORS
     if reference.stores or mutated:

@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from headrace.errors import HeadraceError
-from headrace.graph.closure import Project, is_third_party, library_name, refuse_impure, stable_name
+from headrace.graph.closure import Project, Where, is_third_party, library_name, refuse_impure, stable_name
 from headrace.graph.syntax_names import Reference
 from headrace.ports.canonical import StandIn, canonical, is_numpy_scalar, qualified_name
 
@@ -57,12 +57,11 @@ class Values:
         self.cache = cache
         self.libraries: set[str] = set()
         self.queue: deque[tuple[str, Part]] = deque()
-        self.homes: dict[type, Namespace] = {}
-        self.where = ""
+        self.where: Where | str = ""
         self._names: dict[Hashable, tuple[str, object]] = {}
         self._taken: set[str] = set()
 
-    def encode(self, value: object, where: str) -> bytes:
+    def encode(self, value: object, where: Where | str) -> bytes:
         """The canonical bytes of a value.
 
         Raises:
@@ -100,11 +99,10 @@ class Values:
         self._taken.add(name)
         return name
 
-    def library(self, name: str) -> None:
-        """Notes that the code uses a library, given any name in it."""
+    def third_party(self, name: str) -> tuple[str, ...]:
+        """The top-level name of the third-party package that a full name is of; empty for all other names."""
         top = name.partition(".")[0]
-        if is_third_party(top) and not self.project.holds_module(top):
-            self.libraries.add(top)
+        return (top,) if is_third_party(top) and not self.project.holds_module(top) else ()
 
     def stand_in(self, value: object) -> StandIn | None:
         """What stands for a value that is not of a built-in plain type; None leaves it to `canonical`."""
@@ -119,28 +117,42 @@ class Values:
             return self.class_(value)
         return self._callable(value) or self._instance(value)
 
-    def function(self, value: FunctionType, hint: str | None = None) -> StandIn:
-        """A function: of the project as a part, of a library by name. A lambda is called by `hint`."""
+    def function(self, value: FunctionType) -> StandIn:
+        """A function: of the project as a part, of a library by name."""
+        wanted = self.function_name(value)
+        if wanted is None:
+            return self._wrapper(value) or self._library(value)
+        return StandIn("part", self.part(id(value), wanted, value))
+
+    def class_(self, value: type) -> StandIn:
+        """A class: of the project as a part, of a library by name."""
+        wanted = self.class_name(value)
+        return self._library(value) if wanted is None else StandIn("part", self.part(id(value), wanted, value))
+
+    def function_name(self, value: FunctionType, hint: str | None = None) -> str | None:
+        """The name of the part that a function of the project is, of a lambda the hint; None for one of a library."""
         file = value.__globals__.get("__file__")
         if not isinstance(file, str) and not value.__code__.co_filename.startswith("<frozen"):
             raise HeadraceError("HR202", f"{self.where}: {value.__qualname__} ({value.__code__.co_filename})")
         label = self.project.label(file)
         if label is None:
-            return self._wrapper(value) or self._library(value)
-        wanted = value.__code__.co_qualname
-        if hint is not None and wanted == "<lambda>":
-            return StandIn("part", self.part(id(value), hint, value))
-        return StandIn("part", self.part(id(value), f"{label}.{wanted}", value))
+            return None
+        qualified = value.__code__.co_qualname
+        return hint if hint is not None and qualified == "<lambda>" else f"{label}.{qualified}"
 
-    def class_(self, value: type) -> StandIn:
-        """A class: of the project as a part, of a library by name."""
+    def class_name(self, value: type) -> str | None:
+        """The name of the part that a class of the project is; None for one of a library.
+
+        Raises:
+            NotPlain: No class statement made the class, but a call such as `namedtuple(...)`.
+        """
         namespace = self.class_namespace(value)
         label = self.project.label(namespace.get("__file__"))
         if label is None:
-            return self._library(value)
+            return None
         if self.cache.source(namespace).class_(value) is None:
-            raise NotPlain  # made by a call: `namedtuple(...)`, `type(...)`
-        return StandIn("part", self.part(id(value), f"{label}.{value.__qualname__}", value))
+            raise NotPlain
+        return f"{label}.{value.__qualname__}"
 
     def class_namespace(self, value: type) -> Namespace:
         """The namespace of the module that defines a class.
@@ -149,8 +161,9 @@ class Values:
         """
         for method in own_methods(value):
             return method.__globals__
-        if value in self.homes:
-            return self.homes[value]
+        home = self.project.homes.get(id(value))
+        if home is not None and home[0] is value:
+            return home[1]
         module = sys.modules.get(value.__module__)
         if module is None:
             raise HeadraceError("HR202", f"{self.where}: {qualified_name(value)}")
@@ -172,7 +185,7 @@ class Values:
     def _library(self, value: object) -> StandIn:
         name = library_name(value)
         refuse_impure(name, _USED, self.where)
-        self.library(name)
+        self.libraries.update(self.third_party(name))
         return StandIn("library", stable_name(value))
 
     def _wrapper(self, value: object) -> StandIn | None:
@@ -184,7 +197,7 @@ class Values:
         if "registry" in attributes and "dispatch" in attributes:  # functools.singledispatch
             return StandIn("dispatch", (wrapped, attributes["registry"]))
         module = getattr(value, "__globals__", {}).get("__name__") or type(value).__module__
-        self.library(module)
+        self.libraries.update(self.third_party(module))
         return StandIn("wrapper", (module.split(".")[0], wrapped))
 
     def _callable(self, value: object) -> StandIn | None:
@@ -218,7 +231,7 @@ class Values:
                 raise NotPlain
             return StandIn("instance", (kind, _state(value)))
         if is_numpy_scalar(value):
-            self.library("numpy")
+            self.libraries.add("numpy")
         return None
 
 

@@ -19,12 +19,12 @@ from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
-from headrace.graph.closure import Project
+from headrace.graph.closure import Project, Where
 from headrace.graph.closure_names import Names, Place
 from headrace.graph.closure_values import NotPlain, Statement, Values, node_name, own_methods
 from headrace.graph.syntax import SCHEME
 from headrace.graph.syntax_source import SourceCache
-from headrace.ports.canonical import canonical, digest_of
+from headrace.ports.canonical import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,10 +79,11 @@ def fingerprint(
     roots = [walk.root(function) for function in functions]
     walk.run()
     digests = {name: digest_of(value, what=f"the setting {name!r}") for name, value in settings.items()}
-    whole = canonical((SCHEME, roots, walk.parts, digests))
     parts = dict(sorted(walk.parts.items()))
+    digests = dict(sorted(digests.items()))
+    whole = repr((SCHEME, roots, list(parts.items()), list(digests.items())))  # of text and numbers: one spelling
     libraries = tuple(sorted(walk.values.libraries))
-    return Fingerprint(hashlib.sha256(whole).hexdigest(), parts, libraries, dict(sorted(digests.items())))
+    return Fingerprint(_digest(whole.encode()), parts, libraries, digests)
 
 
 class _Walk:
@@ -93,7 +94,7 @@ class _Walk:
         self.names = Names(values)
         self.parts: dict[str, str] = {}
 
-    def root(self, function: object) -> bytes:
+    def root(self, function: object) -> str:
         """What stands for one of the node's own functions or classes; its parts are queued."""
         if node_name(function) is not None and not isinstance(function, type):
             function = getattr(function, "function", function)
@@ -105,7 +106,7 @@ class _Walk:
             if part is None or part.kind not in _ROOTS:
                 raise HeadraceError("HR206", where)
             self._argument_annotations(function)
-            return self.values.encode(part, where)
+            return str(part.value) if part.kind == "part" else _digest(self.values.encode(part, where))
         except NotPlain as reason:
             raise HeadraceError("HR206", where) from reason
 
@@ -180,7 +181,7 @@ class _Walk:
             if not isinstance(value, ModuleType)
         ]
 
-    def _encoded(self, value: object, where: str, name: str) -> str:
+    def _encoded(self, value: object, where: Where, name: str) -> str:
         try:
             return _digest(self.values.encode(value, where))
         except NotPlain as reason:
@@ -234,7 +235,7 @@ class _Walk:
         annotations = source.definition(node).annotations
         if annotations:
             name = self.values.new_name(f"{label}.{inner.__code__.co_qualname}: arguments")
-            self.parts[name] = digest_of(dict(annotations))
+            self.parts[name] = _digest(repr(list(annotations.items())).encode())
 
 
 def _digest(data: bytes) -> str:

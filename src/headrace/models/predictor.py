@@ -100,7 +100,7 @@ def _frame(rows: Rows) -> pl.DataFrame:
     if isinstance(rows, pl.DataFrame):
         return rows
     try:
-        if isinstance(rows, Sequence):
+        if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
             return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
         return pl.from_pandas(rows)
     except (TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:

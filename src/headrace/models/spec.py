@@ -41,8 +41,9 @@ class ModelSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """The settings of a model, checked. `slices` includes the columns that the gate slices by."""
+    """The settings of a model, checked, and the table that it learns from."""
 
+    labels: Table
     columns: LabelColumns
     split: TimeSplit
     lead: timedelta
@@ -52,13 +53,18 @@ class ModelSpec:
     slices: tuple[str, ...]
 
     def fingerprinted(self) -> Mapping[str, object]:
-        """The settings that decide what is made. The gate decides what is published, so it is not among them."""
+        """The settings that decide what is made.
+
+        The gate decides what is published: it is part of the decision's key, and changing it retrains nothing. What it
+        slices by is measured when it decides.
+        """
         return {
             "label": self.columns.label,
             "split": str(self.split),
             "lead": spell(self.lead),
             "features": [(each.view.name, each.on, each.prefix) for each in self.features],
             "inputs": list(self.inputs),
+            "slices": list(self.slices),
         }
 
 
@@ -75,9 +81,35 @@ def model_spec(labels: Table, settings: ModelSettings) -> ModelSpec:
     known = _contract_columns(labels)
     for name in inputs:
         _refuse_unknown(name, known, f"the input {name!r}", labels)
-    by = unique([*settings.get("slices", ()), *(each.metric.column for each in gate if each.metric.column)])
-    if not features:  # columns of feature views are known when there is data
-        for name in by:
+    slices = unique(settings.get("slices", ()))
+    if not features:  # which columns feature views have is known when there is data
+        for name in unique([*slices, *(each.metric.column for each in gate if each.metric.column)]):
             _refuse_unknown(name, known, f"the column to slice by, {name!r},", labels)
     _refuse_unknown_metrics(gate)
-    return ModelSpec(columns, settings["split"], duration(settings.get("lead", "0s")), features, inputs, gate, by)
+    return ModelSpec(
+        labels, columns, settings["split"], duration(settings.get("lead", "0s")), features, inputs, gate, slices
+    )
+
+
+def _label_columns(labels: Table, label: str) -> LabelColumns:
+    """What the contract says of the label table: which column is what."""
+    known = _contract_columns(labels)
+    _refuse_unknown(label, known, f"the label {label!r}", labels)
+    CONTRACT
+
+
+def _contract_columns(labels: Table) -> tuple[str, ...]:
+    if labels.contract is None:
+        raise HeadraceError("HR500", f"{labels.name} has no contract")
+    return tuple(labels.contract.__columns__)
+
+
+def _refuse_unknown(name: str, known: Iterable[str], what: str, labels: Table) -> None:
+    if name not in known:
+        raise HeadraceError("HR502", f"{what} is no column of {labels.name}", fix=hint(name, known))
+
+
+def _refuse_unknown_metrics(gate: Iterable[Comparison]) -> None:
+    for each in gate:
+        if each.metric.name not in METRICS:
+            raise HeadraceError("HR504", f"{each} asks for {each.metric.name!r}", fix=hint(each.metric.name, METRICS))

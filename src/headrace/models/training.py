@@ -80,18 +80,21 @@ def scores(estimator: Estimator, X: pl.DataFrame) -> Any:  # noqa: ANN401 - a Nu
     """One float for each row: the probability of the label being true (1), or the predicted value.
 
     Raises:
-        HeadraceError: HR518 when the estimator predicts something that is not a number.
+        HeadraceError: HR518 when the estimator refuses the rows or predicts something that is not a number.
     """
     import numpy as np
     from sklearn.base import is_classifier
 
-    rows = X if hasattr(estimator, "feature_names_in_") else X.to_numpy()
-    if is_classifier(estimator):
-        found = estimator.predict_proba(rows)[:, list(estimator.classes_).index(1)]
-    else:
-        found = estimator.predict(rows)
-    found = np.asarray(found, dtype=np.float64)
     name = type(estimator).__name__
+    rows = X if hasattr(estimator, "feature_names_in_") else X.to_numpy()
+    try:
+        if is_classifier(estimator):
+            found = estimator.predict_proba(rows)[:, list(estimator.classes_).index(1)]
+        else:
+            found = estimator.predict(rows)
+    except (ValueError, TypeError) as error:
+        raise HeadraceError("HR518", f"{name} refused the rows: {str(error).splitlines()[0]}") from error
+    found = np.asarray(found, dtype=np.float64)
     if found.shape != (len(X),):
         raise HeadraceError("HR518", f"{name} predicted an array of shape {found.shape} for {len(X)} rows")
     if broken := int((~np.isfinite(found)).sum()):

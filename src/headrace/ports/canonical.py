@@ -20,13 +20,13 @@ from fractions import Fraction
 from itertools import starmap
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 from uuid import UUID
 
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,16 @@ def qualified_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def is_numpy_scalar(value: object) -> bool:
+class NumpyScalar(Protocol):
+    """What is needed of a NumPy scalar to encode it."""
+
+    dtype: Any
+
+    def tobytes(self) -> bytes:
+        """The value as it lies in memory."""
+
+
+def is_numpy_scalar(value: object) -> TypeGuard[NumpyScalar]:
     """Whether the value is a NumPy scalar, found without importing NumPy."""
     return type(value).__module__ == "numpy" and hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
 
@@ -131,15 +140,6 @@ class _Encoder:
         self._what = what
         self._path: list[str] = []
         self._inside: set[int] = set()
-        self._containers: dict[type, Callable[[Any], bytes]] = {
-            list: lambda value: self._sequence(b"l", value),
-            tuple: lambda value: self._sequence(b"p", value),
-            set: lambda value: self._set(b"S", value),
-            frozenset: lambda value: self._set(b"F", value),
-            dict: self._mapping,
-            OrderedDict: self._mapping,
-            MappingProxyType: self._mapping,
-        }
 
     def encode(self, value: object) -> bytes:
         kind = type(value)
@@ -152,8 +152,8 @@ class _Encoder:
             raise HeadraceError("HR201", f"{self._where()} contains itself")
         self._inside.add(id(value))
         try:
-            container = self._containers.get(kind)
-            return self._other(value) if container is None else container(value)
+            container = _CONTAINERS.get(kind)
+            return self._other(value) if container is None else container(self, value)
         finally:
             self._inside.discard(id(value))
 
@@ -166,13 +166,15 @@ class _Encoder:
         self._path.pop()
         return data
 
-    def _sequence(self, tag: bytes, values: Iterable[object]) -> bytes:
+    def sequence(self, values: list[object] | tuple[object, ...]) -> bytes:
+        tag = b"l" if type(values) is list else b"p"
         return _frame(tag, b"".join([self._at(f"[{position}]", value) for position, value in enumerate(values)]))
 
-    def _set(self, tag: bytes, values: Iterable[object]) -> bytes:
+    def unordered(self, values: set[object] | frozenset[object]) -> bytes:
+        tag = b"S" if type(values) is set else b"F"
         return _frame(tag, b"".join(sorted([self._at("{}", value) for value in values])))
 
-    def _mapping(self, values: Mapping[object, object]) -> bytes:
+    def mapping(self, values: Mapping[object, object]) -> bytes:
         return _frame(b"d", b"".join(sorted(starmap(self._item, values.items()))))
 
     def _item(self, key: object, value: object) -> bytes:
@@ -188,6 +190,17 @@ class _Encoder:
         if stand_in is None:
             raise HeadraceError("HR200", f"{self._where()} is of type {qualified_name(type(value))}: {value!r:.80}")
         return self._stand_in(stand_in)
+
+
+_CONTAINERS: dict[type, Callable[[_Encoder, Any], bytes]] = {
+    list: _Encoder.sequence,
+    tuple: _Encoder.sequence,
+    set: _Encoder.unordered,
+    frozenset: _Encoder.unordered,
+    dict: _Encoder.mapping,
+    OrderedDict: _Encoder.mapping,
+    MappingProxyType: _Encoder.mapping,
+}
 
 
 def _stand_in_for(value: object) -> StandIn | None:
@@ -216,10 +229,10 @@ def _structure(value: object, name: str) -> StandIn | None:
     return None
 
 
-def _numpy_stand_in(value: Any) -> StandIn | None:
+def _numpy_stand_in(value: object) -> StandIn | None:
     if not is_numpy_scalar(value):
         return None
     kind = str(value.dtype.str)
     if kind == "|O":
         return None
-    return StandIn("numpy", (kind, bytes(value.tobytes())))
+    return StandIn("numpy", (kind, value.tobytes()))

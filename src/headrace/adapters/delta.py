@@ -1,0 +1,264 @@
+"""Tables as Delta directories on a file system. One directory is one line of descent.
+
+A table that is written whole gets a directory of its own, built aside and named when it is complete. Rows that are
+appended go into the directory of their base, if that still ends at the base. Otherwise the line forks: a new
+directory with hard links to the files of the base. The Delta library syncs nothing; what must survive a power cut is
+synced here, data before the commit that names it.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from headrace.adapters import delta_commit, delta_log
+from headrace.adapters.delta_log import DataFile, Entry, content_digest
+from headrace.adapters.delta_schema import fitted, stored
+from headrace.adapters.durable import (
+    Folders,
+    file_digest,
+    link_or_copy,
+    storage_errors,
+    sync_file,
+    sync_folder,
+)
+from headrace.adapters.places import place_of, safe_name
+from headrace.adapters.scratch import Scratch
+from headrace.errors import HeadraceError
+from headrace.ports.failpoints import failpoint
+from headrace.ports.records import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.adapters.delta_log import Files
+
+_KEY = 16  # characters of a key that name a directory
+_ROWS_OF_A_GROUP = 250_000
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
+
+
+class DeltaTableStore:
+    """Tables below `root`, as `NAME/KEY16`. See `headrace.ports.stores.TableStore`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(root)
+        self._scratch = Scratch(self._root)
+        self._folders = Folders()
+
+    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None) -> Ref:
+        """Write rows durably: all of the table, or `base` plus these rows.
+
+        The same key, name and base again answer the reference of the first write. What a crashed or powerless attempt
+        left is adopted where it is complete, and otherwise left aside.
+
+        Raises:
+            HeadraceError: HR630 to HR632 when the base is damaged, HR636 when the disk is full, HR637 when the store
+                cannot be written, HR638 to HR642 when the rows cannot be stored as they are.
+        """
+        rows = stored(frame, name)
+        folder = self._root / safe_name(name)
+        with storage_errors(self._root):
+            made, _ = self._made(folder, key)
+            if made is not None:
+                return made
+            with self._scratch.working() as aside:
+                work = _Work(key, name, folder, rows, aside)
+                return self._begin(work) if base is None else self._grow(work, base)
+
+    def scan(self, ref: Ref) -> pl.LazyFrame:
+        """The rows of exactly this version, in the order in which they were written.
+
+        Raises:
+            HeadraceError: HR630 when the log is damaged, HR631 when a file is missing, HR632 when it has another size.
+        """
+        directory, files = self._read(ref)
+        return pl.scan_parquet([directory / file.name for file in files], glob=False, hive_partitioning=False)
+
+    def verify(self, ref: Ref) -> None:
+        """Read every byte of a version. Raises HR630, HR631 or HR632 unless it is what was written."""
+        directory, files = self._read(ref)
+        delta_log.check_files(directory, files, content=True)
+
+    def paths(self) -> Sequence[str]:
+        """Every table directory that the store holds, damaged ones too, sorted."""
+        return sorted(path.relative_to(self._root).as_posix() for path in self._root.glob("[!.]*/[!.]*"))
+
+    def size(self, path: str) -> int:
+        """Bytes on disk under a table directory; a file that two directories share counts in both."""
+        files = place_of(self._root, path).rglob("*")
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    def remove(self, path: str) -> None:
+        """Remove a table directory: first out of sight, at once and durably, then file by file."""
+        directory = place_of(self._root, path)
+        with storage_errors(self._root):
+            if directory.exists():
+                self._scratch.discard(directory)
+                sync_folder(directory.parent)
+            self.sweep()
+
+    def sweep(self) -> int:
+        """Remove what dead processes left under construction. Answers how many processes that were."""
+        return self._scratch.sweep()
+
+    def _read(self, ref: Ref) -> tuple[Path, Files]:
+        """The directory and the files of a version, there in full size."""
+        directory = place_of(self._root, ref, "table")
+        if not directory.is_dir():
+            raise HeadraceError("HR631", f"{directory} is missing")
+        files = delta_log.read_files(directory, ref.version)
+        if content_digest(files) != ref.digest:
+            raise HeadraceError("HR630", f"the log of {directory} names other files than were written as {ref.digest}")
+        delta_log.check_files(directory, files, content=False)
+        return directory, files
+
+    def _grow(self, work: _Work, base: Ref) -> Ref:
+        """Append to the line of the base, or fork it."""
+        directory, files = self._read(base)
+        work = work.fitted(pl.read_parquet_schema(directory / files[0].name))
+        added = (work.file(),) if work.rows.height else ()
+        version = base.version + 1
+        if delta_log.entry_path(directory, version).exists():
+            adopted = self._adopted(directory, version, files, work)
+        else:
+            adopted = self._appended(directory, version, files, added, work)
+        return adopted or self._begin(work, directory, files, added)
+
+    def _appended(self, directory: Path, version: int, files: Files, added: Files, work: _Work) -> Ref | None:
+        """Commit on top of the base; None when another commit came first, by another process."""
+        handle = delta_commit.handle_at(directory, version - 1)
+        if handle is None:
+            return None
+        delta_commit.checkpoint(handle, directory)
+        work.place(added, directory)
+        sync_folder(directory)
+        failpoint("table.commit.before")
+        if delta_commit.append(handle, directory, Entry(work.key, added)):
+            failpoint("table.commit.after")
+            return self._settled(directory, version, files + added, work)
+        adopted = self._adopted(directory, version, files, work)
+        if adopted is None:
+            for file in added:
+                (directory / file.name).unlink()
+        return adopted
+
+    def _adopted(self, directory: Path, version: int, files: Files, work: _Work) -> Ref | None:
+        """The commit that another attempt at the same key made, if it is one and complete."""
+        entry = _intact(directory, version, work.key)
+        return None if entry is None else self._settled(directory, version, files + entry.files, work)
+
+    def _settled(self, directory: Path, version: int, files: Files, work: _Work) -> Ref:
+        """Put a commit on the disk; the data files that it names are there already."""
+        path = delta_log.entry_path(directory, version)
+        failpoint("table.sync.before")
+        sync_file(path)
+        sync_folder(path.parent)
+        failpoint("table.sync.after")
+        delta_log.write_summary(directory, version, files, work.aside)
+        return self._ref(directory, version, files)
+
+    def _begin(self, work: _Work, source: Path | None = None, linked: Files = (), added: Files | None = None) -> Ref:
+        """Build a directory aside, with links to the files of another one, and name it when it is complete."""
+        build = work.aside / "table"
+        build.mkdir()
+        added = (work.file(),) if added is None else added
+        for file in linked:
+            link_or_copy(Path(source or build, file.name), build / file.name)
+        work.place(added, build)
+        files = linked + added
+        delta_commit.create(build, work.rows, Entry(work.key, files))
+        delta_log.write_summary(build, 0, files, work.aside)
+        sync_file(delta_log.entry_path(build, 0))
+        sync_folder(build / delta_log.LOG)
+        sync_folder(build)
+        self._folders.make(work.folder)
+        return self._named(build, files, work)
+
+    def _named(self, build: Path, files: Files, work: _Work) -> Ref:
+        while True:
+            made, free = self._made(work.folder, work.key)
+            if made is not None:
+                return made
+            failpoint("table.commit.before")
+            try:
+                build.rename(free)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    continue  # another process named one at this moment
+                raise
+            failpoint("table.commit.after")
+            failpoint("table.sync.before")
+            sync_folder(work.folder)
+            failpoint("table.sync.after")
+            return self._ref(free, 0, files)
+
+    def _made(self, folder: Path, key: str) -> tuple[Ref | None, Path]:
+        """The directory that was begun for a key, and the next free one. One that is damaged is left as it is."""
+        stem = safe_name(key[:_KEY])
+        directory = folder / stem
+        number = 1
+        while True:
+            if not directory.exists():
+                return None, directory
+            entry = _intact(directory, 0, key)
+            if entry is not None:
+                self._folders.make(folder)
+                sync_folder(folder)
+                return self._ref(directory, 0, entry.files), directory
+            number += 1
+            directory = folder / f"{stem}-{number}"
+
+    def _ref(self, directory: Path, version: int, files: Files) -> Ref:
+        return Ref("table", directory.relative_to(self._root).as_posix(), content_digest(files), version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One write: for which key and name, into which folder, which rows, and a folder to build in."""
+
+    key: str
+    name: str
+    folder: Path
+    rows: pl.DataFrame
+    aside: Path
+
+    def fitted(self, base: Mapping[str, pl.DataType]) -> _Work:
+        """The same write, its rows fit to be appended to a base."""
+        return replace(self, rows=fitted(self.rows, base, self.name))
+
+    def file(self) -> DataFile:
+        """Write the rows as a file, on the disk; equal rows give equal bytes, however they lie in memory."""
+        path = self.aside / "rows"
+        self.rows.rechunk().write_parquet(path, row_group_size=_ROWS_OF_A_GROUP)
+        sync_file(path)
+        digest = file_digest(path)
+        file = DataFile(
+            f"{safe_name(self.key[:_KEY])}-{digest[:_KEY]}.parquet", path.stat().st_size, digest, self.rows.height
+        )
+        path.rename(self.aside / file.name)
+        return file
+
+    def place(self, files: Files, directory: Path) -> None:
+        """Give the written files a name in a directory, where a crashed attempt may have left the same."""
+        for file in files:
+            link = self.aside / f"{file.name}.link"
+            link_or_copy(self.aside / file.name, link)
+            link.replace(directory / file.name)
+            link.unlink(missing_ok=True)  # renaming one link of a file over another one leaves both
+
+
+def _intact(directory: Path, version: int, key: str) -> Entry | None:
+    """The commit of a version, if it was made for this key and every byte that it added is there."""
+    try:
+        entry = delta_log.read_entry(directory, version)
+        if entry.key != key:
+            return None
+        delta_log.check_files(directory, entry.files, content=True)
+    except HeadraceError:
+        return None  # a crash or a power cut ended that attempt half way: it is made again beside
+    return entry
