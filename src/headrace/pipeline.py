@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from headrace.features.view import FeatureView
+from headrace.features.view import FeatureView, Timing
 from headrace.graph.graph import Graph
 from headrace.models.model import Model
+from headrace.ports.durations import duration
 from headrace.sources.source import Source
 from headrace.tables.table import Table
 from headrace.tables.task import Task
@@ -83,10 +84,7 @@ class Pipeline:
                 inputs,
                 function,
                 entity=entity,
-                at=at,
-                known_at=known_at,
-                delay=delay,
-                ttl=ttl,
+                timing=Timing(at, known_at or at, duration(delay), None if ttl is None else duration(ttl)),
                 options=options,
             )
             return self._add(view)

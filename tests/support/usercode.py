@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from headrace.graph.syntax_source import SourceCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from types import ModuleType
 
 
@@ -39,9 +40,10 @@ class UserCode:
 
     def forget(self) -> None:
         """Takes the modules of the folder out of the interpreter."""
+        inside = f"{self.folder}{os.sep}"
         for name, module in list(sys.modules.items()):
-            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-            if any(place and Path(place).is_relative_to(self.folder) for place in places):
+            places = [vars(module).get("__file__"), *(vars(module).get("__path__") or ())]
+            if any(str(place).startswith(inside) for place in places):
                 del sys.modules[name]
 
     def of(self, *functions: object, project: Path | None = None, **settings: object) -> Fingerprint:

@@ -133,7 +133,7 @@ class DeltaTableStore:
         """Commit on top of the base; None when another commit came first, by another process."""
         handle = delta_commit.handle_at(directory, version - 1)
         if handle is None:
-            return None
+            return self._adopted(directory, version, files, work)
         delta_commit.checkpoint(handle, directory)
         work.place(added, directory)
         sync_folder(directory)
@@ -144,7 +144,7 @@ class DeltaTableStore:
         adopted = self._adopted(directory, version, files, work)
         if adopted is None:
             for file in added:
-                (directory / file.name).unlink()
+                (directory / file.name).unlink(missing_ok=True)  # another attempt at this key may have been here too
         return adopted
 
     def _adopted(self, directory: Path, version: int, files: Files, work: _Work) -> Ref | None:

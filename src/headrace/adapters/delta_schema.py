@@ -70,7 +70,7 @@ def fitted(frame: pl.DataFrame, base: Mapping[str, pl.DataType], name: str) -> p
     if missing or added:
         parts = [f"{text} {', '.join(some)}" for text, some in (("without", missing), ("with", added)) if some]
         raise HeadraceError("HR641", f"the new rows of table {name} come {' and '.join(parts)}")
-    frame = pl.DataFrame([frame.get_column(column) for column in base])
+    frame = pl.DataFrame({column: frame.get_column(column) for column in base})
     zones = {
         column: dtype
         for column, dtype in base.items()
@@ -86,7 +86,7 @@ def fitted(frame: pl.DataFrame, base: Mapping[str, pl.DataType], name: str) -> p
 
 def in_utc(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with each zoned datetime in UTC, which is all that Delta's own schema knows."""
-    return pl.DataFrame([column.cast(_in_utc(column.dtype)) for column in frame])
+    return pl.DataFrame({column.name: column.cast(_in_utc(column.dtype)) for column in frame})
 
 
 def _cast(frame: pl.DataFrame, targets: Mapping[str, pl.DataType], name: str) -> pl.DataFrame:

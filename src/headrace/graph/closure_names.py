@@ -247,6 +247,7 @@ class Names:
         """A name that an import inside of a function binds."""
         where = self.where(place, reference.line)
         rest = reference.chain[1:]
+        _refuse_state(None, rest, reference, where)
         if self._is_local(target):
             return self._imported_local(target, reference, place)
         return self._library(_texts([target]), rest, reference, where)
@@ -296,7 +297,7 @@ class Names:
         if isinstance(value, type) and rest and issubclass(value, date):
             owner = next((base for base in value.__mro__ if rest[0] in vars(base)), value)
             refuse_impure(".".join((library_name(owner), *rest)), reference, where)
-        elif isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+        elif isinstance(value, (type, FunctionType, BuiltinFunctionType)) and not self.values.is_local(value):
             refuse_impure(".".join((library_name(value), *rest)), reference, where)
 
     def _refuse_impure_statement(self, bindings: Sequence[Binding], place: Place) -> None:
@@ -316,7 +317,8 @@ class Names:
             if not self.values.project.holds(value):
                 refuse_impure(".".join((value.__name__, *rest)), reference, where)
             return
-        for name in _texts(_targets(place.source.bindings.get(root, ()), Kind.IMPORT)):
+        targets = _targets(place.source.bindings.get(root, ()), Kind.IMPORT)
+        for name in _texts([target for target in targets if not self._is_local(target)]):
             refuse_impure(".".join((name, *rest)), reference, where)
         self._refuse_impure_object(value, rest, reference, where)
 

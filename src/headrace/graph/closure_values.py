@@ -159,19 +159,31 @@ class Values:
 
         Its own methods know it best: another module of the same name may have been imported since.
         """
+        namespace = self._known_namespace(value)
+        if namespace is None:
+            raise HeadraceError("HR202", f"{self.where}: {qualified_name(value)}")
+        return namespace
+
+    def is_local_class(self, value: type) -> bool:
+        """Whether a class is known to be the user's own."""
+        namespace = self._known_namespace(value)
+        return namespace is not None and self.project.label(namespace.get("__file__")) is not None
+
+    def is_local(self, value: type | FunctionType | BuiltinFunctionType) -> bool:
+        """Whether a function or a class is the user's own."""
+        if isinstance(value, type):
+            return self.is_local_class(value)
+        namespace: Namespace = getattr(value, "__globals__", {})
+        return self.project.label(namespace.get("__file__")) is not None
+
+    def _known_namespace(self, value: type) -> Namespace | None:
         for method in own_methods(value):
             return method.__globals__
         home = self.project.homes.get(id(value))
         if home is not None and home[0] is value:
             return home[1]
         module = sys.modules.get(value.__module__)
-        if module is None:
-            raise HeadraceError("HR202", f"{self.where}: {qualified_name(value)}")
-        return vars(module)
-
-    def is_local_class(self, value: type) -> bool:
-        """Whether a class is the user's own."""
-        return self.project.label(self.class_namespace(value).get("__file__")) is not None
+        return None if module is None else vars(module)
 
     def _path(self, value: str | PurePath) -> StandIn | None:
         """A path into the project without the place where the project lies."""
@@ -220,7 +232,10 @@ class Values:
 
     def _instance(self, value: object) -> StandIn | None:
         kind = type(value)
-        if hasattr(kind, "__headrace_canonical__") or kind.__module__.split(".")[0] == "headrace":
+        own = getattr(kind, "__headrace_canonical__", None)
+        if own is not None and self.is_local_class(kind):
+            return StandIn("own", (kind, own(value)))
+        if own is not None or kind.__module__.partition(".")[0] == "headrace":
             return None
         if kind.__module__ == "logging":
             return StandIn("logger", kind.__qualname__)

@@ -229,7 +229,7 @@ class _Walk:
         if not isinstance(inner, FunctionType):
             return
         label = self.values.project.label(inner.__globals__.get("__file__"))
-        if label is None:
+        if label is None:  # a partial of a function of a library
             return
         source, node = self.values.cache.function(inner)
         annotations = source.definition(node).annotations

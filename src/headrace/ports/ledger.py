@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -272,7 +272,7 @@ class Ledger(Protocol):
         """Check the hash chain and that the state follows from it; answers the number of entries (HR605, HR606)."""
 
     def backup(self, target: Path) -> None:
-        """Write a consistent copy while others go on writing."""
+        """Write a consistent copy into a new file while others go on writing; any kind of database can restore it."""
 
     def close(self) -> None:
         """Let go of the database."""
@@ -286,6 +286,9 @@ class Connection(Protocol):
 
     def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Execute a query and fetch all of it."""
+
+    def stream(self, statement: str, values: Mapping[str, object] | None = None) -> Iterator[tuple[Any, ...]]:
+        """Execute a query and fetch it piece by piece, for results that may be too large for memory."""
 
     def savepoint(self) -> AbstractContextManager[None]:
         """A nested transaction: an exception inside undoes what was done inside, and goes on."""
@@ -304,12 +307,6 @@ class Database(Protocol):
 
     def change_counter(self) -> int:
         """See `Ledger.change_counter`."""
-
-    def backup(self, target: Path) -> None:
-        """See `Ledger.backup`."""
-
-    def restore(self, source: Path) -> None:
-        """Replace the content by that of a backup. Refused with HR607 when the database already holds a ledger."""
 
     def close(self) -> None:
         """Close every connection."""

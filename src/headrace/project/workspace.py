@@ -15,7 +15,7 @@ from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
 from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
-from headrace.project.stores import open_ledger, open_stores
+from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.runtime.collect import collect, find_garbage
 from headrace.runtime.engine import Applied, Engine, Surroundings
 from headrace.runtime.environments import rebase
@@ -141,6 +141,19 @@ class Workspace:
         snapshot = self.ledger.snapshot(environment)
         if snapshot.exists and snapshot.base is not None:
             rebase(self.ledger, environment, snapshot.base)
+
+    def recover(self, observer: Observer) -> None:
+        """Record the runs whose process died as crashed, so that nothing waits for them."""
+        recover(self.ledger, self.owners, observer)
+
+    def restore(self, backup: Path) -> int:
+        """Fill the empty ledger from a backup and verify it; answers the number of entries. Raises HR607 otherwise."""
+        database = open_database(self.settings)
+        try:
+            database.restore(backup)
+        finally:
+            database.close()
+        return self.ledger.verify()
 
     def garbage(self, keep: timedelta | None = None) -> Garbage:
         """What a collection would remove."""

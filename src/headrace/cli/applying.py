@@ -1,0 +1,105 @@
+"""One apply as the command line runs it: plan, watch, sum up, exit code."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli.exits import Exit
+from headrace.cli.progress import Narrator, conditions
+from headrace.plan.render import has_changes
+from headrace.ports.work import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from headrace.cli.session import Session
+    from headrace.plan.plan import Plan
+    from headrace.ports.records import Json
+    from headrace.ports.work import Step
+    from headrace.runtime.engine import Applied
+    from headrace.runtime.survey import Question
+
+
+def apply_plan(cli: Session, question: Question) -> int:
+    """Plan, apply and sum up; answers the exit code."""
+    plan = cli.workspace.plan(question)
+    standing = [step for step in plan.steps if step.action is Action.REFUSED]
+    with _watching(cli) as narrator:
+        if not has_changes(plan):
+            cli.workspace.recover(narrator)
+            return _nothing(cli, plan, standing)
+        applied = cli.workspace.apply(question, narrator, plan)
+    code = _exit_code(applied, standing)
+    if cli.out.as_json:
+        cli.out.json({**_applied_json(applied, plan.environment), "refused_before": [step.node for step in standing]})
+    else:
+        cli.out.data(*_summary(applied, plan.environment), *map(_standing, standing))
+    return code
+
+
+def _watching(cli: Session) -> AbstractContextManager[Narrator]:
+    """Bars on a terminal, plain lines elsewhere."""
+    if not cli.out.style.quiet and sys.stderr.isatty():
+        from headrace.cli.bars import Bars
+
+        return Bars(color=cli.out.colored(sys.stderr))
+    return nullcontext(Narrator(cli.out.say))
+
+
+def _exit_code(applied: Applied, standing: Sequence[Step]) -> Exit:
+    if applied.failed:
+        return Exit.STEP_FAILED
+    return Exit.REFUSED if applied.refused or standing else Exit.DONE
+
+
+def _nothing(cli: Session, plan: Plan, standing: Sequence[Step]) -> Exit:
+    if cli.out.as_json:
+        nothing: dict[str, Any] = {"environment": plan.environment, "run": None, "made": [], "published": []}
+        cli.out.json({**nothing, "refused_before": [step.node for step in standing]})
+    else:
+        cli.out.data("Nothing to do.", *map(_standing, standing))
+    return Exit.REFUSED if standing else Exit.DONE
+
+
+def _standing(step: Step) -> str:
+    return f"  x {step.node}: this version was {step.reason}"
+
+
+def _summary(applied: Applied, environment: str) -> list[str]:
+    """The last lines of an apply, with the commands to go on."""
+    lines = []
+    for node, error in applied.failed.items():
+        lines += [
+            f"  x {node} failed: {error['code']} {error['what']}",
+            f"      why: {error['why']}",
+            f"      fix: {error['fix']}",
+            f"      log: headrace logs {applied.run} {node}",
+        ]
+    for decision in applied.refused.values():
+        lines += [f"  x {decision.node} was refused by its gate:", *conditions(decision)]
+    counts = [
+        (len(applied.made), "made"),
+        (len(applied.adopted), "reused"),
+        (len(applied.failed), "failed"),
+        (len(applied.refused), "refused"),
+        (len(applied.skipped), "left out because of that"),
+    ]
+    told = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing to make"
+    published = f"{len(applied.published)} published to {environment}" if applied.published else "nothing published"
+    return [*lines, f"Run {applied.run}: {told}; {published}."]
+
+
+def _applied_json(applied: Applied, environment: str) -> dict[str, Json]:
+    return {
+        "environment": environment,
+        "run": applied.run,
+        "made": list(applied.made),
+        "reused": list(applied.adopted),
+        "failed": {node: dict(error) for node, error in applied.failed.items()},
+        "skipped": list(applied.skipped),
+        "refused": {node: decision.to_json() for node, decision in applied.refused.items()},
+        "published": list(applied.published),
+    }

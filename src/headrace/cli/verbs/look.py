@@ -1,0 +1,170 @@
+"""`status` and `why`: out of the ledger alone, without importing the user's code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.output import columns, counted, moment, number, short, size
+from headrace.cli.progress import conditions
+from headrace.cli.session import Session
+from headrace.plan.render import spelled_seconds
+from headrace.project import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace.ports.records import Json
+    from headrace.project.explain import EnvironmentStatus, Explanation, Lineage
+
+Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+
+_HEADS = ("node", "kind", "version", "made (UTC)", "rows", "")
+_BATCHES_SHOWN = 5
+_CODE_SHOWN = 12
+
+
+def status(
+    cli: Session,
+    environment: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="One environment; all if left out.")
+    ] = None,
+) -> None:
+    """What each environment has, and which runs are in flight.
+
+    Example: headrace status
+    """
+    found = explain.status(cli.workspace.ledger, environment)
+    if cli.out.as_json:
+        cli.out.json([each.to_json() for each in found])
+        return
+    if not found:
+        cli.out.data("No environment yet. Begin with: headrace apply")
+    for at, each in enumerate(found):
+        cli.out.data(*([""] if at else []), *_environment(each))
+
+
+def _environment(found: EnvironmentStatus) -> list[str]:
+    base = "" if found.base is None else f", branched from {found.base}"
+    lines = [f"{found.environment}: {counted(len(found.nodes), 'node')}{base}"]
+    rows = [
+        (
+            node.node,
+            node.version.kind,
+            short(node.version.key),
+            moment(node.version.made_at),
+            "" if node.version.rows is None else f"{node.version.rows:,}",
+            _remark(node.held, None if node.refused is None else short(node.refused.candidate)),
+        )
+        for node in found.nodes
+    ]
+    lines += [f"  {line}" for line in columns(rows, _HEADS, right=[4])] if rows else []
+    for node, batches in sorted(found.excluded.items()):
+        lines.append(f"  ! {node} leaves out {', '.join(sorted(batches))}")
+    lines += [f"  run {run.id} is at work since {moment(run.started_at)}" for run in found.runs]
+    return lines
+
+
+def _remark(held: str | None, refused: str | None) -> str:
+    told = [] if held is None else [f"held: {held}"]
+    return "; ".join(told if refused is None else [*told, f"its gate refused {refused}"])
+
+
+def why(
+    cli: Session,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node to explain.")],
+    environment: Env = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole keys and digests, every file, every part.")] = False,  # noqa: FBT002
+) -> None:
+    """Where a version comes from, down to files and rows.
+
+    Who made it and when, from which code and libraries, what its gate saw, and what it was made from.
+
+    Example: headrace why lateness prod
+    """
+    found = explain.why(cli.workspace.ledger, cli.environment(environment), node)
+    if cli.out.as_json:
+        cli.out.json(found.to_json())
+        return
+    cli.out.data(*_origin(found, full=full), *_code(found, full=full), *_judgement(found))
+    cli.out.data("", "made from", *_tree(found.lineage, full=full))
+
+
+def _origin(found: Explanation, *, full: bool) -> list[str]:
+    version, pointed = found.version, found.pointed
+    rows = [("key", version.key if full else short(version.key))]
+    rows.append(("made", f"{moment(version.made_at)} UTC by run {version.run}, in {spelled_seconds(version.seconds)}"))
+    if pointed is not None:
+        by = f", run {pointed.run}" if pointed.run else ""
+        rows.append(("published", f"{moment(pointed.at)} UTC ({pointed.reason}{by})"))
+    if version.rows is not None:
+        rows.append(("rows", f"{version.rows:,}"))
+    if version.generation:
+        rows.append(("refreshed", counted(version.generation, "time")))
+    if full:
+        rows += [(f"output {name}", f"{ref.path} {ref.digest}") for name, ref in version.manifest.outputs.items()]
+    return [f"{version.node}, a {version.kind}, in {found.environment}", *_indented(columns(rows))]
+
+
+def _code(found: Explanation, *, full: bool) -> list[str]:
+    """The parts of the fingerprint, and the libraries that were installed."""
+    parts = sorted(found.version.parts.items())
+    shown = parts if full else parts[:_CODE_SHOWN]
+    lines = columns([(name, digest if full else short(digest)) for name, digest in shown])
+    if len(shown) < len(parts):
+        lines.append(f"and {len(parts) - len(shown)} more (--full)")
+    libraries: Mapping[str, str] = found.version.manifest.facts.get("libraries", {})
+    told = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+    return [
+        *(["", "code", *_indented(lines)] if lines else []),
+        *(["", "libraries", f"  {told}"] if told else []),
+    ]
+
+
+def _judgement(found: Explanation) -> list[str]:
+    """Metrics and decisions of a model."""
+    metrics: Mapping[str, float | None] = found.version.manifest.facts.get("metrics", {})
+    lines = []
+    if metrics:
+        measured = columns([(name, number(value)) for name, value in metrics.items()], right=[1])
+        lines += ["", "measured on the held-out rows", *_indented(measured)]
+    for decision in found.decisions:
+        verdict = "passed" if decision.passed else "was refused"
+        against = f"against {short(decision.champion)}" if decision.champion else "with no version before it"
+        lines += ["", f"gate: {verdict}, {against}", *(line[4:] for line in conditions(decision))]
+    return lines
+
+
+def _tree(found: Lineage, *, full: bool, depth: int = 1) -> list[str]:
+    """What a version was made from, each input below what is made from it, sources with their files."""
+    lines = []
+    for each in found.inputs:
+        version = each.version
+        rows = "" if version.rows is None else f", {counted(version.rows, 'row')}"
+        again = ", see above" if each.seen_before else ""
+        key = version.key if full else short(version.key)
+        lines.append(f"{'  ' * depth}{version.node} {key}, {version.kind}{rows}{again}")
+        lines += _tree(each, full=full, depth=depth + 1)
+    if not found.inputs and not found.seen_before:
+        lines += [f"{'  ' * depth}{line}" for line in _batches(explain.batches(found.version), full=full)]
+    return lines
+
+
+def _batches(batches: list[Json], *, full: bool) -> list[str]:
+    shown = batches if full else batches[-_BATCHES_SHOWN:]
+    rows = [
+        (
+            batch["id"],
+            counted(batch["rows"], "row") if "rows" in batch else "",
+            size(batch["size"]) if "size" in batch else "",
+            f"sha256 {batch['digest'] if full else short(batch['digest'])}",
+        )
+        for batch in shown
+    ]
+    left = len(batches) - len(shown)
+    return [*([f"{left} earlier files (--full)"] if left else []), *columns(rows, right=[1, 2])]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -1,0 +1,188 @@
+"""`show`, `query`, `quarantine`: rows of an environment."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.frames import csv, frame_json, frame_lines, schema_lines
+from headrace.cli.output import columns, counted, moment, number, short
+from headrace.cli.session import Session
+from headrace.project.opened import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from headrace.ports.records import Facts, Json, Version
+
+Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+
+_RULE = "_rule"
+_ROWS = ("source", "table", "features")
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="How many rows, at most.")]
+
+
+def query(
+    cli: Session,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A query in DuckDB's SQL.")],
+    environment: Annotated[str | None, typer.Option("--env", metavar="ENV", help="The environment to ask.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Ask the tables of an environment in SQL.
+
+    Each source, table and feature view is a view of its name, at the version that the environment points to. A query
+    reads nothing else and changes nothing.
+
+    Example: headrace query "select carrier, count(*) from departures group by carrier"
+    """
+    with _opened(cli, environment) as opened:
+        _print_rows(cli, opened.query(sql), form)
+
+
+def show(
+    cli: Session,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node to show.")],
+    environment: Env = None,
+    limit: Limit = 5,
+) -> None:
+    """The columns and first rows of a node, or the metrics of a model.
+
+    Example: headrace show departures
+    """
+    with _opened(cli, environment) as opened:
+        version = opened.version(node)
+        if hasattr(cli.workspace.graph[node], "read"):
+            _show_rows(cli, opened, version, limit)
+        else:
+            _show_facts(cli, version)
+
+
+def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) -> None:
+    frame = opened.table(version.node)
+    first = frame.head(limit).collect()
+    if cli.out.as_json:
+        schema = {name: str(dtype) for name, dtype in first.schema.items()}
+        cli.out.json({**_identity(version), "schema": schema, "first": frame_json(first)})
+        return
+    cli.out.data(_headline(version), *schema_lines(first.schema))
+    if limit:
+        cli.out.data("", *frame_lines(first, terminal=cli.out.wide()))
+
+
+def _show_facts(cli: Session, version: Version) -> None:
+    facts = version.manifest.facts
+    if cli.out.as_json:
+        cli.out.json({**_identity(version), "facts": dict(facts)})
+        return
+    cli.out.data(_headline(version), *_model_lines(facts))
+
+
+def _model_lines(facts: Facts) -> list[str]:
+    """What is known of a model version: how it was made, what was measured, overall and by slice."""
+    rows = [(name, str(facts[name])) for name in ("estimator", "task", "label", "lead") if facts.get(name)]
+    if "counts" in facts:
+        told = ", ".join(f"{count:,} {what}" for what, count in facts["counts"].items())
+        rows.append(("rows", told))
+    if "boundary" in facts:
+        rows.append(("trained on", f"what was known at {moment(facts['boundary'])}"))
+    inputs = [each["name"] for each in facts.get("inputs", ())]
+    lines = columns([*rows, *([("inputs", ", ".join(inputs))] if inputs else [])])
+    metrics: Mapping[str, float | None] = facts.get("metrics", {})
+    measured = columns([(name, number(value)) for name, value in metrics.items()], right=[1])
+    sliced = [line for column, values in facts.get("slices", {}).items() for line in _slice_lines(column, values)]
+    return [
+        *(f"  {line}" for line in lines),
+        *(["", "measured on the held-out rows", *(f"  {line}" for line in measured)] if measured else []),
+        *sliced,
+    ]
+
+
+def _slice_lines(column: str, values: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    names = list(next(iter(values.values()), {}))
+    rows = [(value, *(number(metrics.get(name)) for name in names)) for value, metrics in values.items()]
+    return ["", f"by {column}", *(f"  {line}" for line in columns(rows, ("", *names), right=range(1, len(names) + 1)))]
+
+
+def quarantine(
+    cli: Session,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A table with a contract.")],
+    environment: Env = None,
+    limit: Limit = 10,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """The rows that broke a contract: how many by rule, then the first of them.
+
+    With --format csv, all of them, without the counts.
+
+    Example: headrace quarantine departures --format csv > broken.csv
+    """
+    with _opened(cli, environment) as opened:
+        rows = opened.quarantine(node).collect()
+    if form is not Format.TABLE:
+        _print_rows(cli, rows, form)
+    elif cli.out.as_json:
+        counts = [{"rule": rule, "rows": count} for rule, count in _by_rule(rows)]
+        cli.out.json({"node": node, "rows": rows.height, "rules": counts, "first": frame_json(rows.head(limit))})
+    else:
+        _tell_quarantine(cli, node, rows, limit)
+
+
+def _tell_quarantine(cli: Session, node: str, rows: pl.DataFrame, limit: int) -> None:
+    if rows.is_empty():
+        cli.out.data(f"No row of {node} broke its contract.")
+        return
+    counts = columns([(f"{count:,}", rule) for rule, count in _by_rule(rows)], right=[0])
+    cli.out.data(f"{counted(rows.height, 'row')} of {node} set aside", *(f"  {line}" for line in counts))
+    if limit:
+        cli.out.data("", *frame_lines(rows.head(limit), terminal=cli.out.wide()))
+    if rows.height > limit:
+        cli.out.say(f"The first {limit} of {rows.height:,}. All of them: headrace quarantine {node} --format csv")
+
+
+def _by_rule(rows: pl.DataFrame) -> list[tuple[str, int]]:
+    """How many rows broke which rule, the most frequent first."""
+    counts = rows.get_column(_RULE).value_counts().sort("count", _RULE, descending=[True, False])
+    return [(str(rule), int(count)) for rule, count in counts.iter_rows()]
+
+
+def _opened(cli: Session, environment: str | None) -> Environment:
+    return Environment(cli.workspace, cli.environment(environment))
+
+
+def _print_rows(cli: Session, rows: pl.DataFrame, form: Format) -> None:
+    if cli.out.as_json or form is Format.JSON:
+        cli.out.json(frame_json(rows))
+    elif form is Format.CSV:
+        cli.out.text(csv(rows))
+    else:
+        cli.out.data(*frame_lines(rows, terminal=cli.out.wide()))
+
+
+def _headline(version: Version) -> str:
+    rows = "" if version.rows is None else f", {counted(version.rows, 'row')}"
+    return f"{version.node} {short(version.key)}, {version.kind}{rows}, made {moment(version.made_at)} UTC"
+
+
+def _identity(version: Version) -> dict[str, Json]:
+    return {
+        "node": version.node,
+        "kind": version.kind,
+        "key": version.key,
+        "made_at": version.made_at,
+        "rows": version.rows,
+    }

@@ -1,0 +1,137 @@
+"""`check`, `plan`, `apply`, `retrain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.applying import apply_plan
+from headrace.cli.exits import Exit
+from headrace.cli.output import counted
+from headrace.cli.session import Session
+from headrace.errors import HeadraceError
+from headrace.plan.render import has_changes, render
+
+if TYPE_CHECKING:
+    from headrace.graph.graph import Graph
+    from headrace.runtime.survey import Question
+
+Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+Refresh = Annotated[
+    list[str] | None,
+    typer.Option("--refresh", metavar="NODE", help="Make this node again although nothing changed. May be repeated."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="NODE", help="Only this node and what it is made from. May be repeated."),
+]
+
+
+def check(cli: Session) -> int:
+    """Look for mistakes that can be seen without data.
+
+    Imports the pipeline, checks the wiring, takes every fingerprint, and lets each node check its declaration.
+
+    Example: headrace check
+    """
+    problems, nodes = _problems(cli)
+    if cli.out.as_json:
+        cli.out.json({"nodes": nodes, "problems": [problem.to_json() for problem in problems]})
+        return Exit.FOUND if problems else Exit.DONE
+    for problem in problems:
+        cli.out.data(f"{problem.code} {problem.what}", f"  why: {problem.why}", f"  fix: {problem.fix}")
+    found = counted(len(problems), "problem") if problems else "no problem"
+    cli.out.data(f"{counted(nodes, 'node')}, {found}.")
+    return Exit.FOUND if problems else Exit.DONE
+
+
+def _problems(cli: Session) -> tuple[list[HeadraceError], int]:
+    """Every mistake that is found, and the number of nodes."""
+    from headrace.graph.coding import code_of
+
+    workspace = cli.workspace
+    graph = workspace.graph
+    problems: list[HeadraceError] = []
+    for node in graph:
+        problems += node.check()
+        try:
+            code_of(node, workspace.settings.folder)
+        except HeadraceError as error:
+            problems.append(error)
+    return problems, len(graph)
+
+
+def plan(
+    cli: Session,
+    environment: Env = None,
+    refresh: Refresh = None,
+    only: Only = None,
+    everything: Annotated[bool, typer.Option("--all", help="Give each unchanged node a line.")] = False,  # noqa: FBT002
+    exit_code: Annotated[  # noqa: FBT002
+        bool, typer.Option("--exit-code", help="End with 5 when there is something to do.")
+    ] = False,
+) -> int:
+    """Show what apply would do, and why. Changes nothing.
+
+    Signs: + new, ~ changed, = reused, x refused or waiting for what was refused, # held, - removed, ! a note.
+
+    Example: headrace plan dev
+    """
+    question = cli.workspace.question(environment, refresh=refresh or (), only=only or ())
+    found = cli.workspace.plan(question)
+    if cli.out.as_json:
+        cli.out.json(found.to_json())
+    else:
+        cli.out.data(*render(found, verbs_of(cli.workspace.graph), everything=everything, command=_command(question)))
+    return Exit.FOUND if exit_code and has_changes(found) else Exit.DONE
+
+
+def verbs_of(graph: Graph) -> dict[str, str]:
+    """What making each node is called, and whether its gate is asked."""
+    return {node.name: f"{node.verb}, gate" if node.gated else node.verb for node in graph}
+
+
+def _command(question: Question) -> str:
+    """The command that applies what was planned."""
+    options = [f"--refresh {name}" for name in sorted(question.refresh)]
+    options += [f"--only {name}" for name in sorted(question.only)]
+    return " ".join(["headrace apply", question.environment, *options])
+
+
+def apply(
+    cli: Session,
+    environment: Env = None,
+    refresh: Refresh = None,
+    only: Only = None,
+    rebase: Annotated[  # noqa: FBT002
+        bool, typer.Option("--rebase", help="First let the environment start from what the main one has now.")
+    ] = False,
+) -> int:
+    """Make what is out of date, and publish it.
+
+    What is made already, by whichever environment, is reused. Steps run in parallel. A step that fails, or a model
+    that its gate refuses, stays back with what is made from it; the rest is published. Interrupted at any moment, the
+    same command goes on from there.
+
+    Example: headrace apply dev
+    """
+    cli.workspace.warm_up()
+    if rebase:
+        cli.workspace.rebase(cli.environment(environment))
+    return apply_plan(cli, cli.workspace.question(environment, refresh=refresh or (), only=only or ()))
+
+
+def retrain(
+    cli: Session,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node to make again.")],
+    environment: Env = None,
+) -> int:
+    """Make a node again although nothing it is made from changed, and what is made from it.
+
+    The same as `headrace apply ENV --refresh NODE`.
+
+    Example: headrace retrain lateness
+    """
+    cli.workspace.warm_up()
+    return apply_plan(cli, cli.workspace.question(environment, refresh=[node]))

@@ -1,0 +1,1 @@
+"""What others need to test their own parts: conformance suites for the ports, and helpers."""
