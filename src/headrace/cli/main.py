@@ -51,7 +51,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "why": Verb("look", "Where a version comes from, down to files and rows."),
         "show": Verb("rows", "The columns and first rows of a node, or the metrics of a model."),
         "query": Verb("rows", "Ask the tables of an environment in SQL."),
-        "quarantine": Verb("rows", "The rows that broke a contract: rule, column and value."),
+        "quarantine": Verb("rows", "The rows that broke a contract: how many by rule, then the first."),
     },
     "Move": {
         "promote": Verb("move", "Let one environment point to what another one has. Computes nothing."),
@@ -129,7 +129,7 @@ def _options(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     no_color: NoColorOption = False,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does the work
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:

@@ -64,7 +64,7 @@ class Output:
 
     def json(self, value: Json) -> None:
         """Print the result as JSON."""
-        print(json.dumps(plain(value), indent=2, ensure_ascii=False), file=sys.stdout)
+        self.text(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
     def say(self, *lines: str) -> None:
         """Tell what is going on, unless --quiet."""
@@ -80,8 +80,8 @@ class Output:
 
     def _print(self, lines: Iterable[str], stream: TextIO) -> None:
         colored = self.colored(stream)
-        for line in lines:
-            print(painted_by_sign(line) if colored else line, file=stream, flush=stream is sys.stderr)
+        stream.writelines(f"{painted_by_sign(line) if colored else line}\n" for line in lines)
+        stream.flush()
 
     def _paint(self, text: str, color: str, stream: TextIO) -> str:
         return f"{_COLORS[color]}{text}{_RESET}" if self.colored(stream) else text

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from headrace.graph.fingerprint import fingerprint
 from headrace.graph.keys import SETTING, Coded
-from headrace.ports.canonical import digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
 
 def code_of(node: Node, project: Path) -> Coded:
     """The fingerprint of one node. Raises HR2xx where its code cannot be fingerprinted."""
-    settings = node.settings()
-    found = fingerprint(node.functions(), settings, project=project)
-    parts = dict(found.parts)
-    parts.update({f"{SETTING}{name}": digest_of(value) for name, value in settings.items()})
-    return Coded(found.digest, parts, tuple(found.libraries))
+    found = fingerprint(node.functions(), node.settings(), project=project)
+    settings = {f"{SETTING}{name}": digest for name, digest in found.settings.items()}
+    return Coded(found.digest, {**found.parts, **settings}, tuple(found.libraries))
 
 
 def code_of_graph(graph: Graph, project: Path) -> dict[str, Coded]:

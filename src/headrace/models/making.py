@@ -6,11 +6,11 @@ import io
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.models.artefact import dump, load
-from headrace.models.columns import Input, encode, hint, inputs_of, unique
+from headrace.models.columns import Input, encode, hint, inputs_of
 from headrace.models.gate import SCORE
 from headrace.models.metrics import calibration, evaluation, measured_json
 from headrace.models.predictor import check_same
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.ports.records import Facts
     from headrace.ports.work import Context
 
+_CUTOFF = "_cutoff"
 _LIBRARIES = ("numpy", "polars", "scikit-learn", "skops")
 _PHASES = 4
 _SAMPLE = 20
@@ -69,9 +70,30 @@ def make_model(name: str, spec: ModelSpec, function: Trainer, context: Context) 
 def training_rows(spec: ModelSpec, context: Context) -> tuple[pl.DataFrame, dict[str, str]]:
     """The labelled rows with what each feature view showed at their cut-off, and the origin of each model input.
 
-    The origin of a column is a digest of how it was made; equal origins mean equal meaning.
+    The origin of a column is a digest of how it was made: equal origins mean equal meaning. Raises HR507 when two
+    columns have one name.
     """
-    JOIN
+    import polars as pl
+
+    from headrace.features.join import point_in_time
+
+    versions, stores = context.versions, context.stores
+    rows = labelled(spec.labels.read(versions[spec.labels.name], stores), spec.columns)
+    made_by = versions[spec.labels.name].fingerprint
+    origins = {name: digest_of([spec.labels.name, made_by, name]) for name in spec.inputs}
+    taken = set(rows.columns)
+    for join in spec.features:
+        version = versions[join.view.name]
+        recipe = [join.view.name, version.fingerprint, join.on, join.prefix, spell(spec.lead)]
+        for feature in version.manifest.facts["features"]:
+            name = f"{join.prefix}{feature}"
+            if name in taken:
+                raise HeadraceError("HR507", f"{join.view.name} gives a column {name!r}, which is there already")
+            taken.add(name)
+            origins[name] = digest_of([*recipe, name])
+    asked = rows.with_columns((pl.col(spec.columns.event_time) - spec.lead).alias(_CUTOFF))
+    joins = [(join, join.view.read(versions[join.view.name], stores)) for join in spec.features]
+    return point_in_time(asked, joins, cutoff=_CUTOFF).drop(_CUTOFF), origins
 
 
 def _check_slices(slices: tuple[str, ...], holdout: pl.DataFrame) -> None:
@@ -91,6 +113,8 @@ def _train(spec: ModelSpec, function: Trainer, parts: Parts, names: tuple[str, .
     estimator, task = train(function, data, label)
     if chance := unseeded(estimator):
         context.log(f"{', '.join(chance)} is not set, so that no second training may be like this one: use data.seed")
+    if task == CLASSIFICATION and set(truth(parts.holdout, label).tolist()) - {0, 1}:
+        raise HeadraceError("HR511", f"{label!r} is not 0 or 1 everywhere in the held-out rows")
     score = scores(estimator, encode(parts.holdout, inputs))
     return Trained(estimator, task, inputs, parts, parts.holdout.with_columns(pl.Series(SCORE, score)))
 

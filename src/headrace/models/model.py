@@ -1,4 +1,4 @@
-"""The model node: trains on what serving would have had, is judged by the platform, and passes its gate or stays back."""
+"""The model node: trained on what serving would have had, judged by the platform, published only through its gate."""
 
 from __future__ import annotations
 

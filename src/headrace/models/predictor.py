@@ -100,8 +100,10 @@ def _frame(rows: Rows) -> pl.DataFrame:
     if isinstance(rows, pl.DataFrame):
         return rows
     try:
-        if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
+        if not isinstance(rows, Sequence):
+            return pl.from_pandas(rows)
+        if all(isinstance(row, Mapping) for row in rows):
             return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
-        return pl.from_pandas(rows)
     except (TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
         raise HeadraceError("HR532", f"{type(rows).__name__} cannot be read as rows: {error}") from error
+    raise HeadraceError("HR532", f"{type(rows).__name__} holds something else than dictionaries")

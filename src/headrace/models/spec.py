@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Required, TypedDict
 
 from headrace.errors import HeadraceError
 from headrace.features.view import view_of
-from headrace.graph.conditions import Champion, comparisons
+from headrace.graph.conditions import comparisons
 from headrace.models.columns import hint, unique
 from headrace.models.metrics import METRICS
 from headrace.models.split import LabelColumns, TimeSplit
 from headrace.ports.durations import duration, spell
+from headrace.tables.contract import keys, marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,6 +82,8 @@ def model_spec(labels: Table, settings: ModelSettings) -> ModelSpec:
     known = _contract_columns(labels)
     for name in inputs:
         _refuse_unknown(name, known, f"the input {name!r}", labels)
+    for name in unique(name for each in features for name in each.on):
+        _refuse_unknown(name, known, f"{name!r}, by which features are joined,", labels)
     slices = unique(settings.get("slices", ()))
     if not features:  # which columns feature views have is known when there is data
         for name in unique([*slices, *(each.metric.column for each in gate if each.metric.column)]):
@@ -95,13 +98,16 @@ def _label_columns(labels: Table, label: str) -> LabelColumns:
     """What the contract says of the label table: which column is what."""
     known = _contract_columns(labels)
     _refuse_unknown(label, known, f"the label {label!r}", labels)
-    CONTRACT
+    event_time = marked(labels.contract, "event_time")
+    if event_time is None:
+        raise HeadraceError("HR501", f"the contract of {labels.name} marks no column as event_time")
+    return LabelColumns(label, event_time, marked(labels.contract, "known_at"), keys(labels.contract))
 
 
 def _contract_columns(labels: Table) -> tuple[str, ...]:
     if labels.contract is None:
         raise HeadraceError("HR500", f"{labels.name} has no contract")
-    return tuple(labels.contract.__columns__)
+    return tuple(each.name for each in labels.contract.__columns__)
 
 
 def _refuse_unknown(name: str, known: Iterable[str], what: str, labels: Table) -> None:

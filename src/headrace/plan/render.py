@@ -145,25 +145,20 @@ def _sign(step: Step) -> str:
 
 
 def _in_columns(rows: Sequence[_Row]) -> list[str]:
+    """Align the columns; one that is empty in every row takes no room."""
     columns = [row for row in rows if not row.free]
     names = max((len(row.node) for row in rows), default=0)
-    reasons, verbs, counts, costs = (
-        max((len(text) for text in texts), default=0)
-        for texts in (
-            [row.reason for row in columns],
-            [row.verb for row in columns],
-            [row.rows for row in columns],
-            [row.seconds for row in columns],
-        )
-    )
+    widths = [
+        (cell, max((len(getattr(row, cell)) for row in columns), default=0), align)
+        for cell, align in (("reason", "<"), ("verb", "<"), ("rows", ">"), ("seconds", ">"))
+    ]
     lines = []
     for row in rows:
         cells = [f"  {row.sign} {row.node:<{names}}"]
         if row.free:
             cells.append(row.reason)
         else:
-            cells += [f"{row.reason:<{reasons}}", f"{row.verb:<{verbs}}"]
-            cells += [f"{row.rows:>{counts}}", f"{row.seconds:>{costs}}"]
+            cells += [f"{getattr(row, cell):{align}{width}}" for cell, width, align in widths if width]
         lines.append(_GAP.join(cells).rstrip())
         lines += [f"{_DETAIL}{detail}" for detail in row.details]
     return lines

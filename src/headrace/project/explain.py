@@ -192,5 +192,6 @@ def batches(version: Version) -> list[Json]:
         return []
     recorded = version.manifest.facts.get("batches", {})
     return [
-        {"id": name, "digest": digest, **recorded.get(name, {})} for name, digest in sorted(version.batches.items())
+        {"id": name, "digest": digest, **{what: recorded[name][what] for what in ("rows", "bytes") if name in recorded}}
+        for name, digest in sorted(version.batches.items())
     ]

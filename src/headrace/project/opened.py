@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
-from headrace.ports.records import Version
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import existing
 
@@ -24,11 +23,15 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.models.predictor import Predictor
+    from headrace.ports.records import Version
 
 QUARANTINE = "quarantine"
 """The output of a version that holds the rows that broke its contract."""
 
-_SEALED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+_SEALED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+}
 
 
 class Environment:
@@ -121,9 +124,8 @@ class Environment:
         return nodes[name]
 
     def _readable(self) -> list[str]:
-        return [
-            node.name for node in self._workspace.graph if isinstance(node, RowsNode) and node.name in self._versions
-        ]
+        nodes = [node for node in self._workspace.graph if isinstance(node, RowsNode)]
+        return [node.name for node in nodes if node.name in self._versions]
 
     def _mentioned(self, sql: str) -> list[RowsNode]:
         """The nodes whose names occur in a query, so that the others need not be read."""

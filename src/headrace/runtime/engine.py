@@ -390,7 +390,11 @@ class Engine:
             self._around.executor.kill(name)
         cancelled = isinstance(error, (KeyboardInterrupt, Cancelled))
         state = RunState.CANCELLED if cancelled else RunState.FAILED
-        attempts = [StartAttempt(running.attempt) for running in self._running.values() if running.lease is not None]
+        how = AttemptState.CANCELLED if cancelled else AttemptState.FAILED
+        ended = stamp(self._around.clock)
+        attempts = [
+            StartAttempt(replace(running.attempt, state=how, ended_at=ended)) for running in self._running.values()
+        ]
         self._around.ledger.write(*attempts, EndRun(self._run.id, state, _summary(self._applied(None))))
 
     def _applied(self, conflict: HeadraceError | None) -> Applied:

@@ -9,6 +9,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from headrace import Contract, Features, Pipeline, TrainingSet, champion, column, count, files, mean, metric, time_split
 
+AUC_AT_LEAST = 0.6
+
 shop = Pipeline("shop")
 
 # 1. A source: where raw rows come from. A file that has been read is read again only when its content changes.
@@ -48,7 +50,7 @@ class CustomerHistory(Features, of=orders, entity="customer"):
     features=[CustomerHistory],
     inputs=["amount"],
     split=time_split(holdout="60d"),
-    gate=[metric("roc_auc") >= 0.6, metric("roc_auc") >= champion - 0.05],
+    gate=[metric("roc_auc") >= AUC_AT_LEAST, metric("roc_auc") >= champion - 0.05],
 )
 def returns(data: TrainingSet) -> HistGradientBoostingClassifier:
     """The probability that an order comes back."""

@@ -14,7 +14,7 @@ from headrace.cli.session import Session
 
 def init(
     cli: Session,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; the present folder if left out.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; the present folder if left out.")] = Path(),
 ) -> None:
     """Begin a small working project: a file of orders, a contract, features and a gated model.
 
@@ -31,7 +31,7 @@ def init(
 
 def demo(
     cli: Session,
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where; ./headrace-demo if left out.")] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where; ./headrace-demo if left out.")] = None,
     keep: Annotated[  # noqa: FBT002
         bool, typer.Option("--keep", help="Go on with what an earlier demo left there.")
     ] = False,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headrace.ports.records import Json
     from headrace.project.explain import EnvironmentStatus, Explanation, Lineage
 
-Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 
 _HEADS = ("node", "kind", "version", "made (UTC)", "rows", "")
 _BATCHES_SHOWN = 5
@@ -28,7 +28,7 @@ _CODE_SHOWN = 12
 def status(
     cli: Session,
     environment: Annotated[
-        str | None, typer.Argument(metavar="[ENV]", help="One environment; all if left out.")
+        str | None, typer.Argument(metavar="ENV", help="One environment; all if left out.")
     ] = None,
 ) -> None:
     """What each environment has, and which runs are in flight.
@@ -157,7 +157,7 @@ def _batches(batches: list[Json], *, full: bool) -> list[str]:
         (
             batch["id"],
             counted(batch["rows"], "row") if "rows" in batch else "",
-            size(batch["size"]) if "size" in batch else "",
+            size(batch["bytes"]) if "bytes" in batch else "",
             f"sha256 {batch['digest'] if full else short(batch['digest'])}",
         )
         for batch in shown

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from headrace.ports.records import PointerMove
 
-Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 Node = Annotated[str, typer.Argument(metavar="NODE", help="The node.")]
 
 

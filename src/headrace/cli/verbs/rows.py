@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.frames import csv, frame_json, frame_lines, schema_lines
 from headrace.cli.output import columns, counted, moment, number, short
 from headrace.cli.session import Session
-from headrace.project.opened import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +16,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.ports.records import Facts, Json, Version
+    from headrace.project.opened import Environment
 
-Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 
 _RULE = "_rule"
-_ROWS = ("source", "table", "features")
 
 
 class Format(StrEnum):
@@ -73,6 +71,8 @@ def show(
 
 
 def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) -> None:
+    from headrace.cli.frames import frame_json, frame_lines, schema_lines
+
     frame = opened.table(version.node)
     first = frame.head(limit).collect()
     if cli.out.as_json:
@@ -125,14 +125,16 @@ def quarantine(
     limit: Limit = 10,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """The rows that broke a contract: how many by rule, then the first of them.
+    """The rows that broke a contract: how many by rule, then the first.
 
     With --format csv, all of them, without the counts.
 
     Example: headrace quarantine departures --format csv > broken.csv
     """
+    from headrace.cli.frames import frame_json
+
     with _opened(cli, environment) as opened:
-        rows = opened.quarantine(node).collect()
+        rows = _reasons_first(opened.quarantine(node).collect())
     if form is not Format.TABLE:
         _print_rows(cli, rows, form)
     elif cli.out.as_json:
@@ -143,6 +145,8 @@ def quarantine(
 
 
 def _tell_quarantine(cli: Session, node: str, rows: pl.DataFrame, limit: int) -> None:
+    from headrace.cli.frames import frame_lines
+
     if rows.is_empty():
         cli.out.data(f"No row of {node} broke its contract.")
         return
@@ -154,6 +158,12 @@ def _tell_quarantine(cli: Session, node: str, rows: pl.DataFrame, limit: int) ->
         cli.out.say(f"The first {limit} of {rows.height:,}. All of them: headrace quarantine {node} --format csv")
 
 
+def _reasons_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Why a row was set aside (the columns that begin with an underscore), then the row."""
+    reasons = [name for name in rows.columns if name.startswith("_")]
+    return rows.select(*reasons, *(name for name in rows.columns if name not in reasons))
+
+
 def _by_rule(rows: pl.DataFrame) -> list[tuple[str, int]]:
     """How many rows broke which rule, the most frequent first."""
     counts = rows.get_column(_RULE).value_counts().sort("count", _RULE, descending=[True, False])
@@ -161,10 +171,14 @@ def _by_rule(rows: pl.DataFrame) -> list[tuple[str, int]]:
 
 
 def _opened(cli: Session, environment: str | None) -> Environment:
+    from headrace.project.opened import Environment
+
     return Environment(cli.workspace, cli.environment(environment))
 
 
 def _print_rows(cli: Session, rows: pl.DataFrame, form: Format) -> None:
+    from headrace.cli.frames import csv, frame_json, frame_lines
+
     if cli.out.as_json or form is Format.JSON:
         cli.out.json(frame_json(rows))
     elif form is Format.CSV:

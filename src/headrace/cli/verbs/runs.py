@@ -61,7 +61,7 @@ def _run_json(run: Run) -> Json:
 def logs(
     cli: Session,
     run: RunId,
-    node: Annotated[str | None, typer.Argument(metavar="[NODE]", help="One step of it; all if left out.")] = None,
+    node: Annotated[str | None, typer.Argument(metavar="NODE", help="One step of it; all if left out.")] = None,
 ) -> None:
     """What the steps of a run printed, and how each try of them ended.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.graph.graph import Graph
     from headrace.runtime.survey import Question
 
-Env = Annotated[str | None, typer.Argument(metavar="[ENV]", help="The environment; the main one if left out.")]
+Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 Refresh = Annotated[
     list[str] | None,
     typer.Option("--refresh", metavar="NODE", help="Make this node again although nothing changed. May be repeated."),

@@ -27,7 +27,7 @@ VALUES (:id, :environment, :owner, :state, :started_at, :ended_at, :summary, :en
 UPDATE runs SET state = :state, ended_at = :ended_at, summary = :summary WHERE id = :run;
 
 -- name: change_attempt
-UPDATE attempts SET key = :key, state = :state, started_at = :started_at, ended_at = :ended_at, error = :error
+UPDATE attempts SET state = :state, ended_at = :ended_at, error = :error
 WHERE run = :run AND node = :node AND number = :number AND state = 'running';
 
 -- name: add_attempt

@@ -1,0 +1,1 @@
+"""What the benchmarks share: figures, children that end, environments of rivals."""

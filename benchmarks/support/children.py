@@ -1,0 +1,114 @@
+"""Child processes that are bounded in time and that are gone, with everything they started, when their block ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.support.figures import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_PATIENCE = 10.0
+"""Seconds between asking a child to end and ending it."""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def child(argv: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that runs while the block does, in a session of its own; what it says goes to `log`.
+
+    At the end the whole session is ended, so that neither workers nor their children stay behind.
+    """
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            argv, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=log.parent, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def run(argv: Sequence[str], env: Mapping[str, str], log: Path, timeout: float) -> None:
+    """Run a command to its end, at most `timeout` seconds.
+
+    Raises:
+        BenchError: It failed or took too long; the message holds the end of what it said.
+    """
+    with child(argv, env, log) as process:
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{argv[0]} did not end within {timeout:.0f} s\n{_tail(log)}") from None
+    if code:
+        raise BenchError(f"{' '.join(argv)} ended with {code}\n{_tail(log)}")
+
+
+def wait_for(what: str, probe: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout: float) -> None:
+    """Ask `probe` until it says yes.
+
+    Raises:
+        BenchError: The process died, or the answer was no for `timeout` seconds.
+    """
+    deadline = time.perf_counter() + timeout
+    while not probe():
+        if process.poll() is not None:
+            raise BenchError(f"{what}: the process ended with {process.returncode}\n{_tail(log)}")
+        if time.perf_counter() > deadline:
+            raise BenchError(f"{what}: not within {timeout:.0f} s\n{_tail(log)}")
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the session to end, then end it. `process` is its leader: its id is the session's."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.perf_counter() + _PATIENCE
+        members = _session(process.pid)
+        for pid in members:
+            _signal(pid, number)
+        while members and time.perf_counter() < deadline:
+            process.poll()  # takes the exit of the leader, so that it is no longer listed
+            time.sleep(0.02)
+            members = _session(process.pid)
+    process.wait(_PATIENCE)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # it ended between the listing and now, which is what was wanted
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of a session that still run; those that only wait to be noticed (zombies) are left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we were looking
+        state, _parent, _group, session = text.rpartition(")")[2].split()[:4]
+        if int(session) == leader and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-30:])

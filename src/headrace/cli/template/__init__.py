@@ -1,0 +1,1 @@
+"""The project that `headrace init` lays out."""
