@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from headrace.sources.files import files
     from headrace.sources.source import Source
     from headrace.tables.contract import Contract, column
-    from headrace.tables.sql import sql
     from headrace.tables.table import Table
     from headrace.tables.task import Task
 
@@ -51,7 +50,6 @@ _HOME = {
     "mean": "features.aggregates",
     "metric": "graph.conditions",
     "open": "project.opened",
-    "sql": "tables.sql",
     "time_split": "models.split",
     "total": "features.aggregates",
 }
@@ -81,7 +79,6 @@ __all__ = [
     "mean",
     "metric",
     "open",
-    "sql",
     "time_split",
     "total",
 ]

@@ -10,6 +10,7 @@ from headrace.graph.graph import Graph
 from headrace.models.model import Model
 from headrace.ports.durations import duration
 from headrace.sources.source import Source
+from headrace.tables.sql import SqlTable
 from headrace.tables.table import Table
 from headrace.tables.task import Task
 
@@ -65,6 +66,17 @@ class Pipeline:
             return self._add(table)
 
         return declare
+
+    def sql(
+        self,
+        name: str,
+        query: str,
+        *inputs: RowsNode,
+        contract: type[Contract] | None = None,
+        options: Options | None = None,
+    ) -> Table:
+        """Declare a table that a query makes; it finds each input under the name of its node. The dialect is DuckDB's."""
+        return self._add(SqlTable(name, inputs, query, contract=contract, options=options))
 
     def features(
         self,
@@ -124,4 +136,4 @@ class Pipeline:
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    return inspect.unwrap(function).__name__
+    return str(inspect.unwrap(function).__name__)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.cli import calling
 from headrace.cli.calling import perform
 from headrace.cli.exits import MEANINGS, Exit
 from headrace.cli.main import SECTIONS, VERBS, Verbs, run
@@ -157,7 +156,7 @@ def test_interruption_says_how_to_go_on(signal: BaseException, capsys: pytest.Ca
 def test_an_unexpected_exception_is_called_a_bug_and_its_traceback_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(calling.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert raising(ZeroDivisionError("one by none")) == Exit.ERROR
     printed = capsys.readouterr().err
     assert "error HR820: ZeroDivisionError: one by none" in printed
@@ -191,6 +190,6 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 def test_a_disk_that_is_full_is_an_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calling.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert raising(OSError(errno.ENOSPC, "No space left on device")) == Exit.ERROR
     assert "No space left on device" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Features: what was known of an entity, when it could be seen, and the join that gives each label just that."""
+"""Feature views: what is known of an entity at a moment, joined to labels as serving would have had it."""

@@ -1,53 +1,146 @@
-"""What a window computes: count, mean, total, latest. Each is a value that can be compared and fingerprinted."""
+"""What a feature says of the rows of its entity that a moment can see: how many, their mean, their sum, the last one.
+
+A feature with `over="24h"` that is asked at the moment c looks at the rows that became visible in [c - 24h, c). The
+window moves with c, so that a count falls although no row arrives. Without `over` it looks at all rows visible before
+c. A value that is null, NaN or infinite is missing, and missing values are skipped by mean, total and latest; count
+counts rows. Where nothing is left, count and total are 0, mean and latest are null.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.ports.durations import duration, spell
+from headrace.errors import HeadraceError
+from headrace.ports.durations import duration
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    import polars as pl
+
+    from headrace.features.windows import Window
+
+_WHOLE = ("Boolean", "Int64")
+
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One aggregate over the rows of an entity. `over` is the length of the window (None: since the beginning)."""
+class Aggregate(ABC):
+    """One feature: of which column, and over how long a window (None: over everything seen so far)."""
 
-    kind: str
     column: str | None
     over: timedelta | None
 
-    def __headrace_canonical__(self) -> object:
-        """Plain data, for the fingerprint."""
-        return [self.kind, self.column, None if self.over is None else spell(self.over)]
+    word: ClassVar[str]
 
-    def __str__(self) -> str:
-        inside = [] if self.column is None else [repr(self.column)]
-        inside += [] if self.over is None else [f'over="{spell(self.over)}"']
-        return f"{self.kind}({', '.join(inside)})"
+    @abstractmethod
+    def type_of(self, column: str) -> str | None:
+        """The type of the feature ("Int64") when the column has this type; None where the two do not go together."""
 
-
-def _window(over: str | timedelta | None) -> timedelta | None:
-    return None if over is None else duration(over)
+    @abstractmethod
+    def measure(self, window: Window) -> pl.Series:
+        """The feature for each label row."""
 
 
-def count(*, over: str | timedelta | None = None) -> Any:
-    """How many rows became visible within the window before the cut-off; 0 when there are none."""
-    return Aggregate("count", None, _window(over))
+class Count(Aggregate):
+    """How many rows."""
+
+    __slots__ = ()
+    word = "count"
+
+    def type_of(self, column: str) -> str | None:  # noqa: ARG002 - it counts rows, whatever they hold
+        """Always Int64."""
+        return "Int64"
+
+    def measure(self, window: Window) -> pl.Series:
+        """The number of rows in the window."""
+        return window.rows()
 
 
-def mean(column: str, *, over: str | timedelta | None = None) -> Any:
-    """The mean of a column over the window; nulls and NaN are left out; null when nothing is left."""
-    return Aggregate("mean", column, _window(over))
+class Mean(Aggregate):
+    """The mean of a column of numbers; of true and false, the share of true."""
+
+    __slots__ = ()
+    word = "mean"
+
+    def type_of(self, column: str) -> str | None:
+        """Float64, of numbers and booleans."""
+        return "Float64" if column in (*_WHOLE, "Float64") else None
+
+    def measure(self, window: Window) -> pl.Series:
+        """The exact sum, divided by the number of values."""
+        return window.mean(str(self.column))
 
 
-def total(column: str, *, over: str | timedelta | None = None) -> Any:
-    """The sum of a column over the window; nulls and NaN count as nothing; 0 when there are no rows."""
-    return Aggregate("total", column, _window(over))
+class Total(Aggregate):
+    """The sum of a column of numbers; of true and false, how many are true."""
+
+    __slots__ = ()
+    word = "total"
+
+    def type_of(self, column: str) -> str | None:
+        """Float64 of floats, Int64 of integers and booleans."""
+        return "Int64" if column in _WHOLE else "Float64" if column == "Float64" else None
+
+    def measure(self, window: Window) -> pl.Series:
+        """The exact sum, rounded once. Raises HR456 where a sum of integers needs more than 64 bits."""
+        return window.total(str(self.column))
 
 
-def latest(column: str, *, over: str | timedelta | None = None) -> Any:
-    """The value of the row that became visible last, null included; null when none did within the window."""
-    return Aggregate("latest", column, _window(over))
+class Latest(Aggregate):
+    """The newest value of a column that is not missing."""
+
+    __slots__ = ()
+    word = "latest"
+
+    def type_of(self, column: str) -> str | None:
+        """The type of the column."""
+        return column
+
+    def measure(self, window: Window) -> pl.Series:
+        """The newest value in the window."""
+        return window.latest(str(self.column))
+
+
+class Newest(Aggregate):
+    """A column of the newest row, also where it is null there: what the function form of a view gives."""
+
+    __slots__ = ()
+    word = "newest"
+
+    def type_of(self, column: str) -> str | None:
+        """The type of the column."""
+        return column
+
+    def measure(self, window: Window) -> pl.Series:
+        """The value in the newest row of the window."""
+        return window.newest(str(self.column))
+
+
+def count(*, over: str | timedelta | None = None) -> Any:  # noqa: ANN401 - stands for the feature, which is an int
+    """How many rows of the entity became visible within `over` before the moment asked about. An `int`."""
+    return Count(None, window_of("count", over))
+
+
+def mean(column: str, *, over: str | timedelta | None = None) -> Any:  # noqa: ANN401 - stands for a float
+    """The mean of a column of numbers or of the share of true; null without values. A `float`."""
+    return Mean(column, window_of("mean", over))
+
+
+def total(column: str, *, over: str | timedelta | None = None) -> Any:  # noqa: ANN401 - stands for an int or a float
+    """The sum of a column of numbers, or how many are true; 0 without values. A `float` of floats, else an `int`."""
+    return Total(column, window_of("total", over))
+
+
+def latest(column: str, *, over: str | timedelta | None = None) -> Any:  # noqa: ANN401 - stands for a value
+    """The newest value of a column that is not missing; null without one. Of the type of the column."""
+    return Latest(column, window_of("latest", over))
+
+
+def window_of(what: str, over: str | timedelta | None) -> timedelta | None:
+    """The length of a window. Raises HR110 for what is no duration, HR446 for a window of no length."""
+    length = None if over is None else duration(over)
+    if length is not None and not length:
+        raise HeadraceError("HR446", f"{what} has a length of {over!r}")
+    return length

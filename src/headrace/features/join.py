@@ -1,150 +1,149 @@
-"""The point-in-time join: each label row with what was visible strictly before its cut-off, and nothing later.
+"""The point-in-time join: for each label row what was visible of its entity strictly before its cut-off.
 
-Windows are differences of running sums at two moments, found by two as-of joins: exact for counts, integers and
-booleans; for floats the error is that of a running sum in double precision (about 1e-16 of the sum of magnitudes).
-Both sides are always sorted first: an as-of join of unsorted rows is silently wrong.
+Every label row comes out once, in its place. A row whose cut-off is null, or whose entity is null, has null for every
+feature: nobody can say what was visible. An entity of which nothing is visible has no rows (see `aggregates`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import polars as pl
-
-from headrace.features.visibility import MOMENT, VISIBLE, in_order
+from headrace.errors import HeadraceError, did_you_mean
+from headrace.features.moments import VISIBLE_AT, moment
+from headrace.features.windows import Layout, Window, microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import polars as pl
 
     from headrace.features.aggregates import Aggregate
-    from headrace.features.view import JoinSpec
-
-_ROW, _CUT, _SHIFTED = "_row", "_cut", "_shifted"
 
 
-def point_in_time(
-    labels: pl.DataFrame, joins: Sequence[tuple[JoinSpec, pl.LazyFrame]], *, cutoff: str
-) -> pl.DataFrame:
-    """Add the feature columns of each view to the label rows, which stay as they are, all of them, in their order.
+@dataclass(frozen=True, slots=True)
+class ViewRows:
+    """The rows of one view, ready to be joined.
+
+    `rows` hold the entity, `_visible_at`, and the columns that the features are made of. They may stand in any order
+    of visible time; of rows of one entity that became visible at the same moment, the later one counts as newer.
+    `on` are the columns of the labels that name the entity, in the order of `entity`. A column of the result is named
+    `prefix` plus the name of the feature. `name` is for messages.
+    """
+
+    name: str
+    rows: pl.LazyFrame | pl.DataFrame
+    entity: tuple[str, ...]
+    on: tuple[str, ...]
+    features: Mapping[str, Aggregate]
+    prefix: str = ""
+
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that the join adds."""
+        return tuple(self.prefix + name for name in self.features)
+
+
+def point_in_time(labels: pl.LazyFrame | pl.DataFrame, views: Sequence[ViewRows], *, cutoff: str) -> pl.DataFrame:
+    """The label rows, each with the features that were visible strictly before its cut-off.
 
     Args:
-        labels: n rows, with the entity columns that each join names, and the cut-off.
-        joins: Each view, how it is joined, and the rows of one version of it.
-        cutoff: The column with the moment of each row's prediction, Datetime in UTC. A null sees nothing.
+        labels: One row for each label, in any order.
+        views: What to join. Their features become columns, after those of the labels.
+        cutoff: The column of the labels that holds the cut-off.
 
     Returns:
-        n rows: the columns of `labels`, then those of each join, prefixed as it says.
+        Exactly one row for each label row, in the same order.
+
+    Raises:
+        HeadraceError: HR452 for a column that the labels lack, HR453 for entities of different types, HR454 for a
+            name that appears twice, HR455 for a cut-off that is no time, HR456 for a total beyond 64 bits.
     """
-    found = labels
-    for spec, rows in joins:
-        found = found.hstack(_features(labels, spec, rows.collect(), cutoff))
-    return found
+    import polars as pl
+
+    frame = labels.lazy().collect()
+    _refuse_missing((cutoff,), frame, "the cut-off")
+    _refuse_doubles(frame.columns, views)
+    time = frame.select(moment(cutoff, frame.schema[cutoff], what="the cut-off")).to_series().to_physical()
+    found = [column for view in views for column in _features(frame, time.cast(pl.Int64), view)]
+    return frame.with_columns(found)
 
 
-def _features(labels: pl.DataFrame, spec: JoinSpec, rows: pl.DataFrame, cutoff: str) -> pl.DataFrame:
-    """The columns of one join, in the order of the label rows."""
-    entity = list(spec.view.entity)
-    probes = labels.select(
-        pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW),
-        pl.col(cutoff).cast(MOMENT).alias(_CUT),
-        *(pl.col(column).alias(name) for column, name in zip(spec.on, entity, strict=True)),
-    )
-    asked = probes.drop_nulls()
-    known = in_order(rows.drop_nulls(entity).lazy()).collect()
-    if spec.view.windows:
-        values = _windows(asked, known, entity, spec.view.windows)
-    else:
-        values = _last(asked, known, entity, spec.view.features, spec.view.ttl)
-    complete = probes.select(_ROW).join(values, on=_ROW, how="left", maintain_order="left").drop(_ROW)
-    return complete.rename({name: f"{spec.prefix}{name}" for name in complete.columns})
+def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Iterator[pl.Series]:
+    """The columns of one view. `cutoffs` are microseconds."""
+    import polars as pl
+
+    _refuse_missing(view.on, labels, f"the entity of {view.name}")
+    rows = _sorted(view)
+    ours, theirs = _alike(rows, labels, view)
+    known = cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    layout = Layout(rows, ours)
+    groups = layout.groups(theirs)
+    times = cutoffs.fill_null(0).to_numpy()
+    high = layout.before(groups, times)
+    lows = {
+        over: layout.before(groups, None if over is None else times - microseconds(over))
+        for over in {each.over for each in view.features.values()}
+    }
+    for name, each in view.features.items():
+        window = Window(layout, lows[each.over], high, known.to_numpy())
+        yield each.measure(window).alias(view.prefix + name)
 
 
-def _as_of(probes: pl.DataFrame, known: pl.DataFrame, entity: list[str], at: str) -> pl.DataFrame:
-    """For each probe the last row of its entity that was visible strictly before `at`."""
-    return probes.sort(at).join_asof(
-        known,
-        left_on=at,
-        right_on=VISIBLE,
-        by=entity,
-        strategy="backward",
-        allow_exact_matches=False,
-        coalesce=False,
-        check_sortedness=False,  # both sides were sorted just now; with `by` it cannot be checked, and warns
-    )
+def _sorted(view: ViewRows) -> pl.DataFrame:
+    """The rows by visible time; what is sorted already, as stored rows are, is not sorted again."""
+    import polars as pl
+
+    lazy = view.rows.lazy()
+    wanted = dict.fromkeys((*view.entity, *(each.column for each in view.features.values() if each.column)))
+    kind = lazy.collect_schema()[VISIBLE_AT]
+    time = moment(VISIBLE_AT, kind, what=f"the visible time of {view.name}", up=True)
+    rows = lazy.select(*wanted, time.alias(VISIBLE_AT)).collect()
+    times = rows.get_column(VISIBLE_AT)
+    if times.null_count() or not times.is_sorted():
+        return rows.filter(pl.col(VISIBLE_AT).is_not_null()).sort(VISIBLE_AT, maintain_order=True)
+    return rows
 
 
-def _last(
-    asked: pl.DataFrame, known: pl.DataFrame, entity: list[str], names: Sequence[str], ttl: timedelta | None
-) -> pl.DataFrame:
-    """The features of the last visible row, null where its time to live is over."""
-    found = _as_of(asked, known.select(*entity, VISIBLE, *names), entity, _CUT)
-    if ttl is not None:
-        fresh = pl.col(VISIBLE) >= pl.col(_CUT) - ttl
-        found = found.with_columns(pl.when(fresh).then(pl.col(name)).otherwise(None).alias(name) for name in names)
-    return found.select(_ROW, *names)
+def _alike(rows: pl.DataFrame, labels: pl.DataFrame, view: ViewRows) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The entities of the rows and those of the labels, under the names of the view, in types that can be compared."""
+    import polars as pl
+
+    ours, theirs = [], []
+    for name, column in zip(view.entity, view.on, strict=True):
+        kinds = rows.schema[name], labels.schema[column]
+        kind = _common(*kinds)
+        if kind is None:
+            what = f"{column!r} of the labels is {kinds[1]}, {name!r} of {view.name} is {kinds[0]}"
+            raise HeadraceError("HR453", what)
+        ours.append(rows.get_column(name).cast(kind))
+        theirs.append(labels.get_column(column).cast(kind).alias(name))
+    return pl.DataFrame(ours), pl.DataFrame(theirs)
 
 
-def _windows(
-    asked: pl.DataFrame, known: pl.DataFrame, entity: list[str], windows: Sequence[tuple[str, Aggregate]]
-) -> pl.DataFrame:
-    running = _running(known, entity, windows)
-    now = _as_of(asked, running, entity, _CUT)
-    found = {None: now.sort(_ROW)}
-    for length in {aggregate.over for _, aggregate in windows if aggregate.over is not None}:
-        earlier = asked.with_columns((pl.col(_CUT) - length).alias(_SHIFTED))
-        found[length] = _as_of(earlier, running, entity, _SHIFTED).sort(_ROW)
-    columns = [_value(name, aggregate, found) for name, aggregate in windows]
-    return found[None].select(_ROW).with_columns(columns)
+def _common(ours: pl.DataType, theirs: pl.DataType) -> pl.DataType | None:
+    """The type as which two columns that name an entity are compared; None where they cannot be."""
+    import polars as pl
+
+    if ours.is_integer() and theirs.is_integer():
+        wide = (pl.UInt64, pl.Int128, pl.UInt128)
+        return pl.Int128() if ours in wide or theirs in wide else pl.Int64()
+    texts = (pl.String, pl.Categorical, pl.Enum)
+    if ours in texts and theirs in texts:
+        return pl.String()
+    return ours if ours == theirs else None
 
 
-def _running(known: pl.DataFrame, entity: list[str], windows: Sequence[tuple[str, Aggregate]]) -> pl.DataFrame:
-    """Running counts and sums of each entity, in the order of visibility."""
-    expressions = [pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(entity).alias("_n")]
-    for column in sorted({each.column for _, each in windows if each.column is not None}):
-        value = _number(known, column)
-        if value is not None:
-            expressions.append(value.fill_null(0).cum_sum().over(entity).alias(f"_sum_{column}"))
-            expressions.append(value.is_not_null().cast(pl.Int64).cum_sum().over(entity).alias(f"_has_{column}"))
-        expressions.append(pl.col(column).alias(f"_last_{column}"))
-    return known.select(*entity, VISIBLE, *expressions)
+def _refuse_missing(names: Sequence[str], labels: pl.DataFrame, what: str) -> None:
+    for name in names:
+        if name not in labels.columns:
+            fix = did_you_mean(name, labels.columns)
+            raise HeadraceError("HR452", f"{what}: the labels have no column {name!r}", fix=fix[:1].upper() + fix[1:])
 
 
-def _number(known: pl.DataFrame, column: str) -> pl.Expr | None:
-    """A column as something that can be summed, with NaN as null; None for what cannot be."""
-    kind = known.schema[column]
-    if kind.is_float():
-        return pl.col(column).cast(pl.Float64).fill_nan(None)
-    if kind.is_integer() or kind == pl.Boolean:
-        return pl.col(column).cast(pl.Int64)
-    return None
-
-
-def _value(name: str, aggregate: Aggregate, found: dict[timedelta | None, pl.DataFrame]) -> pl.Series:
-    now = found[None]
-    before = found.get(aggregate.over) if aggregate.over is not None else None
-    if aggregate.kind == "count":
-        return _difference(now, before, "_n").alias(name)
-    if aggregate.kind == "latest":
-        return _latest(now, aggregate).alias(name)
-    total = _difference(now, before, f"_sum_{aggregate.column}")
-    if aggregate.kind == "total":
-        return total.alias(name)
-    has = _difference(now, before, f"_has_{aggregate.column}")
-    frame = pl.DataFrame({"total": total, "has": has})
-    return frame.select(pl.when(pl.col("has") > 0).then(pl.col("total") / pl.col("has")).alias(name)).to_series()
-
-
-def _difference(now: pl.DataFrame, before: pl.DataFrame | None, column: str) -> pl.Series:
-    present = now.get_column(column).fill_null(0)
-    return present if before is None else present - before.get_column(column).fill_null(0)
-
-
-def _latest(now: pl.DataFrame, aggregate: Aggregate) -> pl.Series:
-    value = pl.col(f"_last_{aggregate.column}")
-    if aggregate.over is None:
-        return now.select(value).to_series()
-    fresh = pl.col(VISIBLE) >= pl.col(_CUT) - aggregate.over
-    return now.select(pl.when(fresh).then(value)).to_series()
-
-
+def _refuse_doubles(labels: Sequence[str], views: Sequence[ViewRows]) -> None:
+    owner = dict.fromkeys(labels, "the labels")
+    for view in views:
+        for name in view.columns():
+            if name in owner:
+                raise HeadraceError("HR454", f"{view.name} gives a column {name!r}, and so do {owner[name]}")
+            owner[name] = f"the features of {view.name}"

@@ -1,198 +1,180 @@
-"""Feature views: one definition, joined as of each label's time in training and looked up by the same rule in serving."""
+"""Feature views: the node, the class form that users derive from, and how a model asks for one."""
 
 from __future__ import annotations
 
-import typing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Required, TypeAlias, TypedDict, Unpack, cast
 
-from headrace.errors import HeadraceError, did_you_mean
-from headrace.features.aggregates import Aggregate
+from headrace.errors import HeadraceError
+from headrace.features.declared import windows
+from headrace.features.join import ViewRows
+from headrace.features.moments import VISIBLE_AT
+from headrace.features.recipes import computed, terms
 from headrace.graph.node import RowsNode
-from headrace.ports.durations import duration, spell
 from headrace.ports.records import Manifest
-from headrace.tables.contract import marked
-from headrace.tables.frames import call, convert, failed, to_lazy, wanted_frames
-from headrace.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     import polars as pl
 
+    from headrace.features.recipes import Function, Recipe, Terms
     from headrace.graph.node import Options
-    from headrace.ports.records import Version
+    from headrace.ports.records import Facts, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
+    from headrace.tables.table import Table
 
-_FITS: dict[str, tuple[type, ...]] = {"count": (int,), "mean": (float,), "total": (int, float)}
 
+class ViewSettings(TypedDict, total=False):
+    """The settings of the function form, as users write them.
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """When rows can be seen: the columns of their times, how late they are published, how long they live."""
+    `entity` names the columns that say whose a row is, `at` the column of its time, `known_at` the one that says when
+    it became known (the time `at` where there is none). A row can be seen from then plus `delay` until the next row
+    of its entity, or for `ttl`.
+    """
 
-    at: str
-    known_at: str
-    delay: timedelta
-    ttl: timedelta | None
+    entity: Required[str | tuple[str, ...]]
+    at: Required[str]
+    known_at: str | None
+    delay: str | timedelta
+    ttl: str | timedelta | None
 
 
 class FeatureView(RowsNode):
-    """What is known of an entity over time: aggregates over windows of a table, or the rows of a user's function."""
+    """What is known of each entity, and from when on. A view with a function can be called like it.
+
+    Its rows hold the entity, `_visible_at`, `_event_time` and the values; rows that are not known yet are left out.
+    """
 
     kind: ClassVar[str] = "features"
 
     def __init__(
-        self,
-        name: str,
-        inputs: Sequence[RowsNode],
-        entity: tuple[str, ...],
-        timing: Timing,
-        *,
-        windows: Sequence[tuple[str, Aggregate]] = (),
-        function: Callable[..., Any] | None = None,
-        options: Options | None = None,
+        self, name: str, inputs: Sequence[RowsNode], recipe: Recipe, terms: Terms, options: Options | None = None
     ) -> None:
         super().__init__(name, inputs, options)
-        self.entity = entity
-        self.timing = timing
-        self.windows = tuple(windows)
-        self.function = function
-        self._frames = wanted_frames(function, len(inputs), name) if function is not None else []
+        self.recipe = recipe
+        self.terms = terms
 
     @classmethod
     def from_function(
         cls,
         name: str,
         inputs: Sequence[RowsNode],
-        function: Callable[..., Any],
+        function: Function,
         *,
-        entity: str | tuple[str, ...],
-        timing: Timing,
         options: Options | None = None,
+        **settings: Unpack[ViewSettings],
     ) -> FeatureView:
-        """A view whose rows a function makes: the entity, the times, and a column for each feature."""
-        return cls(name, inputs, _entity(entity), timing, function=function, options=options)
-
-    def __call__(self, *frames: Any) -> Any:
-        """The plain function, for a unit test."""
-        if self.function is None:
-            message = f"{self.name} is declared by aggregates and has no function to call"
-            raise TypeError(message)
-        return self.function(*frames)
+        """The function form. Raises HR420, HR421, HR446, HR448 and HR110 for what can be seen without data."""
+        declared = terms(name, settings["entity"], settings.get("delay", "0s"), settings.get("ttl"))
+        recipe = computed(name, len(inputs), function, settings["at"], settings.get("known_at"))
+        return cls(name, inputs, recipe, declared, options)
 
     @property
-    def ttl(self) -> timedelta | None:
-        """How long a row can be seen, counted from the moment at which it can be seen first."""
-        return self.timing.ttl
+    def entity(self) -> tuple[str, ...]:
+        """The columns that say whose a row is."""
+        return self.terms.entity
+
+    @property
+    def function(self) -> Function | None:
+        """The user's function, in the function form."""
+        return self.recipe.function()
+
+    def __call__(self, *frames: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
+        """The plain function, for a unit test. Raises HR449 for a view that has none."""
+        if self.function is None:
+            raise HeadraceError("HR449", f"{self.name} is a class of features")
+        return self.function(*frames)
 
     def on(self, *columns: str, prefix: str = "") -> JoinSpec:
-        """Join by other columns of the label table, under other names: ``origin_weather.on("dest", prefix="dest_")``."""
+        """The view, looked up by these columns of the labels, each feature named with the prefix. Raises HR451."""
         if len(columns) != len(self.entity):
-            raise HeadraceError("HR446", f"{self.name} has the entity {self.entity}, and .on() names {columns}")
+            what = f"{self.name} is looked up by {', '.join(columns) or 'nothing'}, its entity is"
+            raise HeadraceError("HR451", f"{what} {', '.join(self.entity)}")
         return JoinSpec(self, columns, prefix)
 
     def functions(self) -> Sequence[Callable[..., object] | type]:
-        """The function, where there is one."""
+        """The function of the function form."""
         return () if self.function is None else (self.function,)
 
     def settings(self) -> Mapping[str, object]:
-        """Entity, times and aggregates."""
-        timing = self.timing
-        return {
-            "entity": self.entity,
-            "at": timing.at,
-            "known_at": timing.known_at,
-            "delay": spell(timing.delay),
-            "ttl": None if timing.ttl is None else spell(timing.ttl),
-            "windows": [[name, each.__headrace_canonical__()] for name, each in self.windows],
-        }
+        """The terms and what the form adds to them."""
+        return {**self.terms.settings(), **self.recipe.settings()}
 
     def columns(self) -> Sequence[str] | None:
-        """The features, where the declaration names them."""
-        return [name for name, _ in self.windows] if self.windows else None
+        """The columns of the rows, in the class form."""
+        return self.recipe.columns(self.terms)
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
-        """The rows, with `_visible_at` and `_event_time`, in the order of visibility."""
-        return stores.tables.scan(version.manifest.outputs["table"])
+        """The rows, sorted by visible time; of rows of equal visible time the later one is newer."""
+        return stores.tables.scan(version.manifest.outputs["features"])
 
     def make(self, step: Step, context: Context) -> Manifest:
-        """Work out the rows and when each can be seen. Raises HR423, HR440 to HR445."""
-        from headrace.features.visibility import EVENT, VISIBLE, in_order, visible
+        """Make the rows, store them sorted, and say what they are."""
+        frames = [cast("RowsNode", each).read(context.versions[each.name], context.stores) for each in self.inputs]
+        rows = self.recipe.rows(frames, self.terms)
+        ref = context.stores.tables.write(step.key, self.name, rows)
+        facts = self._facts(rows)
+        context.log(f"{facts['rows']} rows of {facts['entities']} entities, {len(facts['features'])} features")
+        return Manifest(step.key, {"features": ref}, facts)
 
+    def _facts(self, rows: pl.DataFrame) -> Facts:
         import polars as pl
 
-        frames = [cast("RowsNode", each).read(context.versions[each.name], context.stores) for each in self.inputs]
-        rows = self._rows(frames)
-        self._check_columns(rows)
-        timing = self.timing
-        features = self._stored(rows)
-        event = pl.col(timing.at).cast(pl.Datetime("us", "UTC")).alias(EVENT)
-        seen = in_order(visible(rows.with_columns(event), timing.known_at, timing.delay).drop_nulls(list(self.entity)))
-        made = seen.select(*self.entity, VISIBLE, EVENT, *features).collect()
-        ref = context.stores.tables.write(step.key, self.name, made)
-        facts = {
-            "rows": made.height,
-            "entities": made.select(self.entity).n_unique(),
-            "features": [name for name, _ in self.windows] or features,
-            "schema": {name: str(kind) for name, kind in made.schema.items()},
-            "last_visible": None if made.is_empty() else str(made.get_column(VISIBLE).max()),
+        times = rows.get_column(VISIBLE_AT)
+        ends = [cast("datetime", times[place]).isoformat() for place in (0, -1)] if rows.height else [None, None]
+        features = self.recipe.features(rows.columns, self.terms)
+        kinds = {name: str(kind) for name, kind in rows.schema.items()}
+        return {
+            "rows": rows.height,
+            "entities": rows.select(pl.struct(self.entity).n_unique()).item(),
+            "features": [[name, each.type_of(kinds.get(each.column or "", ""))] for name, each in features.items()],
+            "schema": kinds,
+            "first_visible": ends[0],
+            "last_visible": ends[1],
         }
-        context.log(f"{made.height} rows of {facts['entities']} entities")
-        return Manifest(step.key, {"table": ref}, facts)
-
-    def _rows(self, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
-        if self.function is None:
-            return frames[0]
-        arguments = [convert(frame, kind) for frame, kind in zip(frames, self._frames, strict=True)]
-        result = to_lazy(call(self.function, arguments, self.name), self.name)
-        try:
-            return result.collect().lazy()
-        except Exception as error:
-            raise failed(self.function, self.name, error) from error
-
-    def _check_columns(self, rows: pl.LazyFrame) -> None:
-        schema = rows.collect_schema()
-        used = [each.column for _, each in self.windows if each.column is not None]
-        for name in (*self.entity, self.timing.at, self.timing.known_at, *used):
-            if name not in schema:
-                raise HeadraceError("HR440", f"{self.name} has no column {name!r}", fix=did_you_mean(name, schema))
-        for name in (self.timing.at, self.timing.known_at):
-            if schema[name].base_type().__name__ != "Datetime":
-                raise HeadraceError("HR441", f"{self.name}.{name} is {schema[name]}")
-
-    def _stored(self, rows: pl.LazyFrame) -> list[str]:
-        """The columns that a version keeps: what the aggregates need, or every feature of the function."""
-        if self.windows:
-            return sorted({each.column for _, each in self.windows if each.column is not None} - set(self.entity))
-        own = {*self.entity, self.timing.at, self.timing.known_at}
-        features = [name for name in rows.collect_schema() if name not in own]
-        if not features:
-            raise HeadraceError("HR442", f"{self.name} has no feature besides its entity and its times")
-        return features
 
 
 @dataclass(frozen=True, slots=True)
 class JoinSpec:
-    """How a model takes a view: by which columns of the label table, under which names."""
+    """A view as a model asks for it: looked up by the columns `on` of the labels, its features named with `prefix`."""
 
     view: FeatureView
     on: tuple[str, ...]
     prefix: str = ""
 
+    def types(self, version: Version) -> dict[str, str]:
+        """The columns that the join adds, in order, with the names of their Polars types."""
+        return {self.prefix + name: kind for name, kind in version.manifest.facts["features"]}
+
+    def columns(self, version: Version) -> tuple[str, ...]:
+        """The columns that the join adds, in order."""
+        return tuple(self.types(version))
+
+    def read(self, version: Version, stores: Stores) -> ViewRows:
+        """The rows of a version, ready for `point_in_time`."""
+        view = self.view
+        names = [name for name, _ in version.manifest.facts["features"]]
+        features = view.recipe.features(names, view.terms)
+        return ViewRows(view.name, view.read(version, stores), view.entity, self.on, features, self.prefix)
+
 
 class Features:
-    """Aggregates over a table, declared as a class:
+    """Features of the rows of a table: derive from it and annotate each with its type.
 
-    ``class CarrierHistory(Features, of=departures, entity="carrier", delay="5m"): late_7d: float = mean("late", over="7d")``
+        class CarrierHistory(Features, of=departures, entity="carrier", delay="5m"):
+            departures_24h: int = count(over="24h")
+            late_rate_7d: float = mean("late", over="7d")
 
-    `of` is a table with a contract that marks an event time (and, where facts become known later, a known-at column);
-    `delay` is how long after that a feature is published; a window is evaluated at the moment of the prediction.
+    `of` is a table whose contract marks an event time, and may mark when a row became known; `entity` names the column
+    or columns that say whose a row is. A row can be seen from when it became known plus `delay`, for `ttl` (None: for
+    ever). The class declares a node of its name on the pipeline of the table.
     """
 
     __view__: ClassVar[FeatureView]
+    __headrace_node__: ClassVar[str]
 
     def __init_subclass__(
         cls,
@@ -200,60 +182,42 @@ class Features:
         of: Table,
         entity: str | tuple[str, ...],
         delay: str | timedelta = "0s",
+        ttl: str | timedelta | None = None,
     ) -> None:
         super().__init_subclass__()
-        at = marked(of.contract, "event_time")
-        if at is None:
-            raise HeadraceError("HR443", f"{cls.__name__}: {of.name} has no contract with an event time")
-        timing = Timing(at, marked(of.contract, "known_at") or at, duration(delay), None)
-        windows = tuple(_window(cls, name) for name in cls.__annotations__ if not name.startswith("__"))
-        names = _entity(entity)
-        _check_against(cls.__name__, of, names, windows)
-        cls.__view__ = FeatureView(cls.__name__, [of], names, timing, windows=windows)
+        if cls.__bases__ != (Features,):
+            raise HeadraceError("HR444", f"{cls.__name__} derives from {', '.join(b.__name__ for b in cls.__bases__)}")
+        name = cls.__name__
+        declared = terms(name, entity, delay, ttl)
+        view = FeatureView(name, (of,), windows(cls, of, declared), declared)
+        cls.__view__ = view
+        cls.__headrace_node__ = name
         if of.register is not None:
-            of.register(cls.__view__)
+            of.register(view)
 
     @classmethod
     def on(cls, *columns: str, prefix: str = "") -> JoinSpec:
-        """Join by other columns of the label table, under other names."""
+        """The view, looked up by these columns of the labels, each feature named with the prefix. Raises HR451."""
         return cls.__view__.on(*columns, prefix=prefix)
 
 
 AnyFeatures: TypeAlias = type[Features] | FeatureView | JoinSpec
 
 
-def view_of(features: AnyFeatures) -> JoinSpec:
-    """How features are joined, however they were named. Raises HR447 for anything else."""
+def join_of(features: AnyFeatures) -> JoinSpec:
+    """How features are joined: as `.on(...)` says, or by columns of the labels that are named like the entity.
+
+    Raises:
+        HeadraceError: HR450 for what is no feature view.
+    """
     if isinstance(features, JoinSpec):
         return features
-    if isinstance(features, FeatureView):
-        return JoinSpec(features, features.entity)
-    if isinstance(features, type) and issubclass(features, Features) and "__view__" in vars(features):
-        return JoinSpec(features.__view__, features.__view__.entity)
-    raise HeadraceError("HR447", f"{features!r} is no feature view")
+    view: object = getattr(features, "__view__", features)
+    if not isinstance(view, FeatureView):
+        raise HeadraceError("HR450", f"{features!r} is no feature view")
+    return JoinSpec(view, view.entity)
 
 
-def _entity(entity: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (entity,) if isinstance(entity, str) else tuple(entity)
-
-
-def _window(cls: type, name: str) -> tuple[str, Aggregate]:
-    aggregate = vars(cls).get(name)
-    where = f"{cls.__name__}.{name}"
-    if not isinstance(aggregate, Aggregate):
-        raise HeadraceError("HR444", f"{where} is {aggregate!r}, which is no aggregate")
-    hint = typing.get_type_hints(cls).get(name)
-    fits = _FITS.get(aggregate.kind)
-    if fits is not None and hint not in fits:
-        raise HeadraceError("HR445", f"{where} is annotated as {hint}, and {aggregate} is {fits[0].__name__}")
-    return name, aggregate
-
-
-def _check_against(name: str, of: Table, entity: tuple[str, ...], windows: Sequence[tuple[str, Aggregate]]) -> None:
-    if not windows:
-        raise HeadraceError("HR442", f"{name} declares no feature")
-    known = of.columns() or ()
-    for column in (*entity, *(each.column for _, each in windows if each.column is not None)):
-        if column not in known:
-            hint = did_you_mean(column, known).capitalize()
-            raise HeadraceError("HR440", f"{name}: {of.name} has no column {column!r}", fix=hint)
+def view_of(features: AnyFeatures) -> FeatureView:
+    """The node behind a class of features, a view, or a view that is looked up by other columns. Raises HR450."""
+    return join_of(features).view

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.ledger.chain import GENESIS, decoded, hash_of
-from headrace.ledger.replay import TABLES, Replay
+from headrace.ledger.replay import TABLES, Entry, Replay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def verify(connection: Connection, statements: Mapping[str, str]) -> int:
             raise HeadraceError("HR605", f"entry {head[0] + 1} is missing")
         if previous != head[1] or digest != hash_of(head, at, kind, body):
             raise HeadraceError("HR605", f"entry {seq} ({kind}, {at}) was changed, or one before it")
-        replay.apply(seq, at, kind, decoded(body))
+        replay.apply(Entry(seq, at, kind, decoded(body)))
         head = (seq, digest)
     for table, columns in TABLES.items():
         present = set(connection.rows(f"SELECT {', '.join(columns)} FROM {table}"))  # noqa: S608 - names from this package

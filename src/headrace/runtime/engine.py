@@ -113,7 +113,7 @@ class Engine:
         around = self._around
         items: list[Item] = [StartRun(self._run)]
         if self._plan.creates:
-            items.insert(0, CreateEnvironment(self._plan.environment, self._plan.base))
+            items = [*self._creations(), *items]
         self._write(*items)
         around.observer.run_started(self._run.id, self._plan)
         try:
@@ -125,6 +125,11 @@ class Engine:
         applied = self._applied(conflict)
         self._write(EndRun(self._run.id, state, _summary(applied)))
         return applied
+
+    def _creations(self) -> list[Item]:
+        """The environment, after the one that it branches from: that one may be as new, and empty."""
+        base = [CreateEnvironment(self._plan.base)] if self._plan.base is not None else []
+        return [*base, CreateEnvironment(self._plan.environment, self._plan.base)]
 
     def _loop(self) -> HeadraceError | None:
         self._adopt_existing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.errors import HeadraceError
 
@@ -23,7 +23,10 @@ _KNOWN = {
 
 def wanted_frames(function: Callable[..., object], count: int, node: str) -> list[str]:
     """For each of the first `count` arguments, the kind of frame it asks for. Raises HR420 (number), HR421 (kind)."""
-    parameters = [each for each in inspect.signature(function).parameters.values() if each.kind <= each.POSITIONAL_OR_KEYWORD]
+    declared = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in declared):
+        return ["lazy"] * count
+    parameters = [each for each in declared if each.kind <= each.POSITIONAL_OR_KEYWORD]
     if len(parameters) < count:
         raise HeadraceError("HR420", f"{node} takes {len(parameters)} frames, and is declared with {count} inputs")
     hints = _hints(function)
@@ -68,9 +71,9 @@ def to_lazy(result: object, node: str) -> pl.LazyFrame:
         return result.lazy()
     name = f"{type(result).__module__.partition('.')[0]}.{type(result).__name__}"
     if name == "pandas.DataFrame":
-        return pl.from_pandas(result).lazy()
+        return pl.from_pandas(cast("Any", result)).lazy()
     if name == "pyarrow.Table":
-        return typing.cast("pl.DataFrame", pl.from_arrow(typing.cast("Any", result))).lazy()
+        return cast("pl.DataFrame", pl.from_arrow(cast("Any", result))).lazy()
     fix = "Add the missing `return`." if result is None else None
     raise HeadraceError("HR422", f"{node} returned {type(result).__name__}", fix=fix)
 

@@ -11,7 +11,6 @@ from headrace.cli.diagnosis import diagnose
 from headrace.cli.exits import Exit
 from headrace.cli.output import columns, counted, moment, short, size
 from headrace.cli.session import Session
-from headrace.errors import HeadraceError
 from headrace.ports.durations import duration, spell
 from headrace.ports.failpoints import FAILPOINTS
 
@@ -101,8 +100,6 @@ def backup(
 
     Example: headrace backup ledger.backup
     """
-    if file.exists():
-        raise HeadraceError("HR824", f"{file} exists already")
     cli.workspace.ledger.backup(file)
     if cli.out.as_json:
         cli.out.json({"file": str(file), "bytes": file.stat().st_size})
@@ -118,10 +115,8 @@ def restore(
 
     Example: headrace restore ledger.backup
     """
-    if not file.is_file():
-        raise HeadraceError("HR825", f"there is no file {file}")
     entries = cli.workspace.restore(file)
     if cli.out.as_json:
         cli.out.json({"file": str(file), "entries": entries})
     else:
-        cli.out.data(f"Restored {counted(entries, 'entry').replace('entrys', 'entries')}; the hash chain holds.")
+        cli.out.data(f"Restored: {entries:,} entries, the hash chain holds.")

@@ -1,0 +1,103 @@
+"""`headrace.open`: tables, quarantine, models and queries of an environment, as they were when it was opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+import headrace
+from headrace.errors import HeadraceError
+from headrace.project.loading import forget
+from tests.support.projects import MODEL, ORDERS, Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = Project(tmp_path_factory.mktemp("opened") / "project", ORDERS + MODEL)
+    made.write_batch("a", [*range(199), -5])
+    made.apply()
+    return made
+
+
+def test_rows_by_name_and_by_handle(project: Project) -> None:
+    with headrace.open(project=project.folder) as prod:
+        orders = prod.table("orders")
+        assert isinstance(orders, pl.LazyFrame)
+        assert orders.collect().height == 199
+        assert prod.table(prod.versions["raw"].node).collect().height == 200
+        assert repr(prod) == "<environment prod: 5 versions>"
+
+
+def test_quarantined_rows(project: Project) -> None:
+    with headrace.open("prod", project=project.folder) as prod:
+        [row] = prod.quarantine("orders").collect().to_dicts()
+        assert row["_rule"] == "amount >= 0"
+        with pytest.raises(HeadraceError, match="HR833"):
+            prod.quarantine("by_shop")
+
+
+def test_a_model_predicts(project: Project) -> None:
+    with headrace.open(project=project.folder) as prod:
+        predictor = prod.model("model")
+        assert predictor.predict([{"amount": 3.0}]).shape == (1,)
+
+
+def test_a_query_sees_the_nodes_and_nothing_else(project: Project) -> None:
+    secret = 42
+    with headrace.open(project=project.folder) as prod:
+        answer = prod.query("select count(*) as n, sum(b.orders) as m from ORDERS cross join by_shop b")
+        assert answer.to_dicts() == [{"n": 199, "m": 199 * 199}]
+        for sql in ("select * from secret", f"select * from read_text('{project.folder}/headrace.toml')"):
+            with pytest.raises(HeadraceError, match="HR835"):
+                prod.query(sql)
+        with pytest.raises(HeadraceError, match="HR836"):
+            prod.query("  ")
+    assert secret == 42
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("HR830", lambda prod: prod.table("ordrs")),
+        ("HR832", lambda prod: prod.table("model")),
+        ("HR834", lambda prod: prod.model("orders")),
+    ],
+)
+def test_what_is_not_there(project: Project, code: str, asked: object) -> None:
+    with headrace.open(project=project.folder) as prod, pytest.raises(HeadraceError, match=code):
+        asked(prod)  # type: ignore[operator]
+
+
+def test_an_unknown_environment(project: Project) -> None:
+    with pytest.raises(HeadraceError, match="HR609"):
+        headrace.open("prd", project=project.folder)
+
+
+def test_a_declared_node_that_was_never_made(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write_batch("a", range(3))
+    project.apply()
+    project.write_code(
+        f"{project.code}\n\n@shop.table(orders)\ndef more(rows: pl.LazyFrame) -> pl.LazyFrame:\n    return rows\n"
+    )
+    with project.opened() as workspace:
+        forget(workspace.settings)
+        with headrace.open(project=project.folder) as prod, pytest.raises(HeadraceError, match="HR831"):
+            prod.table("more")
+
+
+def test_what_was_opened_stays_as_it_was(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write_batch("a", range(3))
+    project.apply()
+    with headrace.open(project=project.folder) as prod:
+        project.write_batch("b", range(3, 5))
+        project.apply()
+        assert prod.table("orders").collect().height == 3
+    with headrace.open(project=project.folder) as prod:
+        assert prod.table("orders").collect().height == 5

@@ -1,0 +1,71 @@
+"""A pipeline without a mistake: mypy --strict must accept it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+from sklearn.linear_model import LogisticRegression
+
+from headrace import (
+    Contract,
+    Features,
+    Options,
+    Pipeline,
+    TrainingSet,
+    champion,
+    column,
+    count,
+    files,
+    mean,
+    metric,
+    time_split,
+)
+
+shop = Pipeline("shop", owner="ops@example.com")
+raw = shop.source("raw", files("data/*.csv"))
+
+
+class Order(Contract):
+    order_id: int = column(key=True)
+    shop: str = column(isin=("a", "b"))
+    amount: float = column(ge=0)
+    at: datetime = column(event_time=True)
+    known: datetime | None = column(known_at=True)
+    returned: bool | None
+
+
+@shop.table(raw, contract=Order, incremental=True, options=Options(retries=2, timeout="5m"))
+def orders(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
+
+
+class ShopHistory(Features, of=orders, entity="shop", delay="5m"):
+    orders_24h: int = count(over="24h")
+    returned_7d: float = mean("returned", over="7d")
+
+
+@shop.features(raw, entity="shop", at="at", ttl="2h")
+def weather(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
+
+
+@shop.model(
+    orders,
+    label="returned",
+    lead="1h",
+    features=[ShopHistory, weather, weather.on("shop", prefix="other_")],
+    inputs=["amount"],
+    split=time_split(holdout="14d"),
+    gate=[metric("roc_auc") >= 0.6, metric("roc_auc") >= champion - 0.01, metric("roc_auc").by("shop") >= 0.5],
+)
+def returns(data: TrainingSet) -> LogisticRegression:
+    return LogisticRegression(random_state=data.seed).fit(data.X, data.y)
+
+
+@shop.task(returns)
+def announce(version: object, idempotency_key: str) -> None:
+    print(version, idempotency_key)
+
+
+by_shop = shop.sql("by_shop", "select shop, count(*) as orders from orders group by shop", orders)
