@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from headrace.features.view import FeatureView, Timing
+from headrace.features.view import FeatureView
 from headrace.graph.graph import Graph
 from headrace.models.model import Model
-from headrace.ports.durations import duration
 from headrace.sources.source import Source
 from headrace.tables.sql import SqlTable
 from headrace.tables.table import Table
@@ -16,8 +15,8 @@ from headrace.tables.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
 
+    from headrace.features.view import ViewSettings
     from headrace.graph.node import Node, Options, RowsNode
     from headrace.models.spec import ModelSettings
     from headrace.sources.files import Files
@@ -79,27 +78,16 @@ class Pipeline:
         return self._add(SqlTable(name, inputs, query, contract=contract, options=options))
 
     def features(
-        self,
-        *inputs: RowsNode,
-        entity: str | tuple[str, ...],
-        at: str,
-        known_at: str | None = None,
-        delay: str | timedelta = "0s",
-        ttl: str | timedelta | None = None,
-        options: Options | None = None,
+        self, *inputs: RowsNode, options: Options | None = None, **settings: Unpack[ViewSettings]
     ) -> Callable[[Callable[..., Any]], FeatureView]:
-        """Declare a feature view: the function returns the entity, the time `at`, and one column for each feature."""
+        """Declare a feature view: the function returns the entity, the time `at`, and one column for each feature.
+
+        `entity`, `at`, `known_at`, `delay` and `ttl` are described at `ViewSettings`.
+        """
 
         def declare(function: Callable[..., Any]) -> FeatureView:
-            view = FeatureView.from_function(
-                _name_of(function),
-                inputs,
-                function,
-                entity=entity,
-                timing=Timing(at, known_at or at, duration(delay), None if ttl is None else duration(ttl)),
-                options=options,
-            )
-            return self._add(view)
+            name = _name_of(function)
+            return self._add(FeatureView.from_function(name, inputs, function, options=options, **settings))
 
         return declare
 

@@ -104,9 +104,9 @@ def test_a_second_apply_waits_and_says_for_whom(project: Project) -> None:
     said = next(line for line in second.stderr if "waiting for it" in line)
     assert said.startswith("  ! waiting is being made by run ")
     (project.folder / "gate").write_bytes(b"go")
-    assert first.wait() == 0
-    second.communicate()
-    assert second.returncode == 0
+    for process in (first, second):
+        process.communicate()
+        assert process.returncode == 0
     assert len(headrace(project.folder, "why", "waiting", "--json").data["key"]) == 64
 
 

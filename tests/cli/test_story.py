@@ -142,10 +142,9 @@ def test_rollback_holds_until_release(shop: Path) -> None:
 
 
 def test_a_batch_is_left_out(shop: Path) -> None:
-    late = (shop / "data" / "orders" / "2024.csv").read_text().splitlines()[:3]
-    (shop / "data" / "orders" / "2025.csv").write_text(
-        "\n".join([late[0], "9001,c00,5.0,2024-11-01T08:00:00,false", ""])
-    )
+    orders = shop / "data" / "orders"
+    head = (orders / "2024.csv").read_text().splitlines()[0]
+    (orders / "2025.csv").write_text(f"{head}\n9001,c00,5.0,2024-11-01T08:00:00,false\n")
     headrace(shop, "apply")
     assert headrace(shop, "query", "select count(*) as n from orders", "--json").data == [{"n": 399}]
     told = headrace(shop, "rollback", "raw_orders", "--exclude", "data/orders/2025.csv")

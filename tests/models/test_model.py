@@ -20,7 +20,7 @@ from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
 from headrace.errors import HeadraceError
 from headrace.features.aggregates import count, mean
-from headrace.features.view import Features, FeatureView, Timing
+from headrace.features.view import Features, FeatureView
 from headrace.graph.conditions import champion, metric
 from headrace.graph.node import RowsNode
 from headrace.models.gate import SCORE, read_holdout
@@ -355,7 +355,7 @@ def test_a_join_column_must_exist(world: World) -> None:
 @pytest.mark.parametrize(
     ("code", "settings"),
     [
-        ("HR507", {"features": "twice"}),
+        ("HR454", {"features": "twice"}),
         ("HR510", {"inputs": ["scheduled_at"]}),
         ("HR511", {"label": "origin"}),
         ("HR512", {"split": time_split("90d")}),
@@ -385,7 +385,7 @@ def test_a_view_made_by_a_function(tmp_path: Path) -> None:
         [world.raw],
         lambda rows: rows.select("carrier", "scheduled_at", mood=pl.col("distance") * 2),
         entity="carrier",
-        timing=Timing("scheduled_at", "scheduled_at", timedelta(0), None),
+        at="scheduled_at",
     )
     world.make(moods)
     (data,) = caught(world, features=[moods])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -13,18 +13,16 @@ from headrace.project.explain import batches, in_order, lineage, status, why
 
 if TYPE_CHECKING:
     from headrace.ports.ledger import Ledger
+    from headrace.ports.records import Facts
 
 
-def version(key: str, node: str, *inputs: tuple[str, str], **more: Any) -> Version:
-    return Version(key, node, "table", "f", inputs, Manifest(key, facts=more.pop("facts", {})), **more)
+def version(key: str, node: str, *inputs: tuple[str, str], facts: Facts | None = None, **more: object) -> Version:
+    manifest = Manifest(key, facts=facts or {})
+    return Version(key, node, "table", "f", inputs, manifest, **more)  # type: ignore[arg-type]
 
 
-RAW = version(
-    "r1",
-    "raw",
-    batches={"a.csv": "d1"},
-    facts={"batches": {"a.csv": {"rows": 3, "bytes": 9, "schema": {"x": "Int64"}}}},
-)
+RECORDED = {"a.csv": {"rows": 3, "bytes": 9, "schema": {"x": "Int64"}}}
+RAW = version("r1", "raw", batches={"a.csv": "d1"}, facts={"batches": RECORDED})
 CLEAN = version("c1", "clean", ("raw", "r1"), run="run1", made_at="2024-01-01T00:00:00+00:00")
 MODEL = version("m1", "model", ("clean", "c1"), ("raw", "r1"))
 BETTER = version("m2", "model", ("clean", "c1"), ("raw", "r1"))

@@ -10,7 +10,10 @@ TABLE = Path("/proc/self/mounts")
 _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"}
     | {"orangefs", "pvfs2", "smb2", "smb3", "smbfs"}
-    | {f"fuse.{name}" for name in ("beegfs", "ceph", "ceph-fuse", "davfs2", "gcsfuse", "glusterfs", "goofys", "juicefs")}
+    | {
+        f"fuse.{name}"
+        for name in ("beegfs", "ceph", "ceph-fuse", "davfs2", "gcsfuse", "glusterfs", "goofys", "juicefs")
+    }
     | {f"fuse.{name}" for name in ("mount-s3", "mountpoint-s3", "rclone", "s3fs", "smbnetfs", "sshfs")}
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")

@@ -43,6 +43,8 @@ def _coded(error: sqlite3.Error, path: Path) -> Exception:
     number = getattr(error, "sqlite_errorcode", 0)
     if number == sqlite3.SQLITE_IOERR_WRITE:
         return HeadraceError("HR613", f"{path}: {error}")
+    if str(error).startswith("Could not decode to UTF-8"):  # Python's own error, without a number
+        return HeadraceError("HR606", f"{path}: {error}")
     code = _CODES.get(number & 0xFF)
     return error if code is None else HeadraceError(code, f"{path}: {error}")
 

@@ -7,17 +7,15 @@ import typing
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
-from headrace.features.aggregates import Aggregate, Count
+from headrace.features.aggregates import Aggregate
 from headrace.features.recipes import Windows, hint, refuse_floats, refuse_name
 from headrace.tables.contract import TYPES, marked
 from headrace.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
 
     from headrace.features.recipes import Terms
-    from headrace.tables.contract import Contract
 
 
 def windows(cls: type, of: Table, terms: Terms) -> Windows:
@@ -39,7 +37,7 @@ def windows(cls: type, of: Table, terms: Terms) -> Windows:
         refuse_name(name, cls.__name__)
     refuse_floats([name for name in terms.entity if kinds[name] == "Float64"], cls.__name__)
     found = {name: _bounded(f"{cls.__name__}.{name}", each, terms) for name, each in _body(cls).items()}
-    hints = _hints(cls, contract)
+    hints = _hints(cls)
     for name, each in found.items():
         _refuse_taken(cls, name, terms)
         column = each.column
@@ -77,7 +75,7 @@ def _bounded(where: str, each: Aggregate, terms: Terms) -> Aggregate:
     return type(each)(each.column, terms.ttl)
 
 
-def _hints(cls: type, contract: type[Contract]) -> Mapping[str, object]:
+def _hints(cls: type) -> Mapping[str, object]:
     """The annotations as types. Raises HR442 for one that cannot be read."""
     try:
         return typing.get_type_hints(cls)

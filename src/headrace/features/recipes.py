@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.features.aggregates import Newest
@@ -159,7 +159,7 @@ class Computed:
         return _seen(frame, [*terms.entity, *values], (self.at, self.known_at or self.at), terms)
 
     def features(self, columns: Sequence[str], terms: Terms) -> Mapping[str, Aggregate]:
-        """Every column but the entity and the times, as it is in the newest row that is visible and not past its ttl."""
+        """Every column but the entity and the times, as in the newest visible row that is not past its ttl."""
         own = (*terms.entity, VISIBLE_AT, EVENT_TIME)
         return {name: Newest(name, terms.ttl) for name in columns if name not in own}
 
@@ -180,10 +180,10 @@ def _seen(frame: pl.LazyFrame, values: Sequence[str], times: tuple[str, str], te
     schema = frame.collect_schema()
     event, known = (moment(name, schema[name], what="the time", up=True) for name in times)
     keys = [pl.col(name).is_not_null() for name in (*terms.entity, VISIBLE_AT)]
-    head = [*terms.entity, visible_at(known, terms.delay).alias(VISIBLE_AT), event.alias(EVENT_TIME)]
+    added = visible_at(known, terms.delay).alias(VISIBLE_AT), event.alias(EVENT_TIME)
     rest = [name for name in values if name not in terms.entity]
-    rows = frame.select(*head, *rest).filter(*keys)
-    return cast("pl.DataFrame", rows.sort(VISIBLE_AT, EVENT_TIME, maintain_order=True).collect())
+    rows = frame.select(*terms.entity, *added, *rest).filter(*keys)
+    return rows.sort(VISIBLE_AT, EVENT_TIME, maintain_order=True).collect()
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -193,7 +193,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 
 
 def refuse_name(name: str, view: str) -> None:
-    """Raise HR447 for a name of a feature or an entity that begins with an underscore: such names are the platform's."""
+    """Raise HR447 for a column whose name begins with an underscore: such names are the platform's."""
     if name.startswith("_"):
         raise HeadraceError("HR447", f"{view} has a column {name!r}")
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.errors import HeadraceError
 from headrace.features.moments import VISIBLE_AT
@@ -96,7 +96,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What each label row sees: the rows `low` to before `high` of the layout. `known` is False where nobody can say."""
+    """What each label row sees: rows `low` to before `high` of the layout; `known` is False where nobody can say."""
 
     layout: Layout
     low: Positions
@@ -177,7 +177,7 @@ def microseconds(length: timedelta) -> int:
 
 
 def _search(sorted_values: Positions, wanted: Positions) -> Positions:
-    """How many values are smaller than each wanted one. Asked in order, neighbours are found in the same cache lines."""
+    """How many values are smaller than each wanted one. They are asked for in order, which the cache likes."""
     import numpy as np
 
     order = np.argsort(wanted)
@@ -206,7 +206,8 @@ def _whole(values: pl.Series) -> tuple[pl.Series, float | None]:
 
     if values.dtype == pl.Boolean:
         return values.cast(pl.Int64), None
-    largest = max(abs(values.max() or 0), abs(values.min() or 0))  # type: ignore[arg-type, operator]
+    smallest, greatest = cast("float", values.min() or 0), cast("float", values.max() or 0)
+    largest = max(abs(smallest), abs(greatest))
     if not values.dtype.is_float():
         fits = int(largest) * len(values) < 2**63
         return values.cast(pl.Int64 if fits else pl.Int128), None

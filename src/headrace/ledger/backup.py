@@ -99,12 +99,26 @@ def restore(database: Database, source: Path, clock: Clock) -> int:
         HeadraceError: HR607 when the database holds a ledger, HR611 when the backup is of a newer program, HR615 when
             the file is damaged or no backup, HR605 and HR606 when what was backed up was damaged already.
     """
-    statements = queries(database.dialect)
+    with _damage(source), gzip.open(source, "rb") as file:
+        _check(file)
     with database.writing() as connection:
         _require_empty(connection, database.dialect)
         with _damage(source), gzip.open(source, "rb") as file:
             _load(connection, database.dialect, file, stamp(clock))
-        return verify(connection, statements)
+        return verify(connection, queries(database.dialect))
+
+
+def _check(file: IO[bytes]) -> None:
+    """Read all of it: its last line must be the count and the digest of the others."""
+    digest, count, last = sha256(), 0, b""
+    for text in file:
+        if last:
+            digest.update(last)
+            count += 1
+        last = text
+    if json.loads(last or b"null") != {"lines": count, "sha256": digest.hexdigest()}:
+        message = "it was cut off or changed after it was written"
+        raise ValueError(message)
 
 
 def _require_empty(connection: Connection, dialect: str) -> None:
@@ -130,29 +144,17 @@ def _damage(source: Path) -> Iterator[None]:
 
 
 def _load(connection: Connection, dialect: str, file: IO[bytes], at: str) -> None:
-    """Insert the lines of a backup, then bring the schema up to date."""
-    digest, count, insert = sha256(), 0, ""
-    columns: list[str] = []
+    """Make the schema that the backup was made of, insert its rows, and bring the schema up to date."""
+    _begin(connection, dialect, json.loads(file.readline()), at)
+    insert, columns = "", ()
     for text in file:
         line = json.loads(text)
-        if isinstance(line, dict) and "sha256" in line:
-            if line != {"lines": count, "sha256": digest.hexdigest()} or file.read(1):
-                raise ValueError(_CHANGED)
-            apply_migrations(connection, dialect, at, known_migrations(dialect))
-            return
-        if count == 0:
-            _begin(connection, dialect, line, at)
-        elif isinstance(line, dict):
-            columns = line["columns"]
-            insert = _insertion(line["table"], columns)
-        elif insert:
-            connection.run(insert, dict(zip(columns, line, strict=True)))
-        digest.update(text)
-        count += 1
-    raise ValueError(_CHANGED)
-
-
-_CHANGED = "it was cut off or changed after it was written"
+        if isinstance(line, list):
+            if insert:
+                connection.run(insert, dict(zip(columns, line, strict=True)))
+        elif "table" in line:
+            insert, columns = _insertion(line["table"], line["columns"]), line["columns"]
+    apply_migrations(connection, dialect, at, known_migrations(dialect))
 
 
 def _begin(connection: Connection, dialect: str, header: dict[str, Any], at: str) -> None:

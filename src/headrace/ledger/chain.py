@@ -28,7 +28,14 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
 
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode
-decoded = json.loads
+
+
+def decoded(text: str) -> Json:
+    """Data from canonical JSON. Raises HR606 for what the ledger cannot have written."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise HeadraceError("HR606", f"a row holds what is no JSON: {error}") from error
 
 
 def encoded(data: Json) -> str:

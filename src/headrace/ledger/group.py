@@ -37,6 +37,11 @@ class Group:
         self._waiting: list[Request] = []
         self._led = False
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the next group."""
+        return len(self._waiting)
+
     def submit(self, items: Sequence[Item]) -> list[Answer]:
         """Have items committed; returns when they are durable."""
         request = Request(items)

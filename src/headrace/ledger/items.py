@@ -51,6 +51,10 @@ def apply_fast(transaction: Transaction, item: Item) -> Answer:
         if transaction.touched != touched:
             raise DirtyError from error
         return Answer(error=error)
+    except HeadraceError:
+        raise  # the database cannot go on: the whole group fails
+    except Exception as error:
+        raise DirtyError from error
 
 
 def apply_safely(transaction: Transaction, item: Item) -> Answer:

@@ -146,9 +146,7 @@ def _require_not_held(transaction: Transaction, environment: str, changes: Seque
             raise RefusalError("HR604", message, fix=fix)
 
 
-def _record(
-    transaction: Transaction, environment: str, changes: Sequence[_Change], body: Mapping[str, object]
-) -> None:
+def _record(transaction: Transaction, environment: str, changes: Sequence[_Change], body: Mapping[str, object]) -> None:
     """Append the entry and move the pointers."""
     moves = [[change.node, change.previous, change.key] for change in changes]
     entry = transaction.append("pointers", {"environment": environment, "moves": moves, **body})

@@ -9,6 +9,7 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
+from headrace.features.join import point_in_time
 from headrace.models.artefact import dump, load
 from headrace.models.columns import Input, encode, hint, inputs_of
 from headrace.models.gate import SCORE
@@ -70,30 +71,21 @@ def make_model(name: str, spec: ModelSpec, function: Trainer, context: Context) 
 def training_rows(spec: ModelSpec, context: Context) -> tuple[pl.DataFrame, dict[str, str]]:
     """The labelled rows with what each feature view showed at their cut-off, and the origin of each model input.
 
-    The origin of a column is a digest of how it was made: equal origins mean equal meaning. Raises HR507 when two
-    columns have one name.
+    The origin of a column is a digest of how it was made: equal origins mean equal meaning.
     """
     import polars as pl
 
-    from headrace.features.join import point_in_time
-
-    versions, stores = context.versions, context.stores
-    rows = labelled(spec.labels.read(versions[spec.labels.name], stores), spec.columns)
-    made_by = versions[spec.labels.name].fingerprint
-    origins = {name: digest_of([spec.labels.name, made_by, name]) for name in spec.inputs}
-    taken = set(rows.columns)
+    versions, stores, labels = context.versions, context.stores, spec.labels
+    rows = labelled(labels.read(versions[labels.name], stores), spec.columns)
+    origins = {name: digest_of([labels.name, versions[labels.name].fingerprint, name]) for name in spec.inputs}
+    views = []
     for join in spec.features:
         version = versions[join.view.name]
+        views.append(join.read(version, stores))
         recipe = [join.view.name, version.fingerprint, join.on, join.prefix, spell(spec.lead)]
-        for feature in version.manifest.facts["features"]:
-            name = f"{join.prefix}{feature}"
-            if name in taken:
-                raise HeadraceError("HR507", f"{join.view.name} gives a column {name!r}, which is there already")
-            taken.add(name)
-            origins[name] = digest_of([*recipe, name])
+        origins |= {name: digest_of([*recipe, name]) for name in join.columns(version)}
     asked = rows.with_columns((pl.col(spec.columns.event_time) - spec.lead).alias(_CUTOFF))
-    joins = [(join, join.view.read(versions[join.view.name], stores)) for join in spec.features]
-    return point_in_time(asked, joins, cutoff=_CUTOFF).drop(_CUTOFF), origins
+    return point_in_time(asked, views, cutoff=_CUTOFF).drop(_CUTOFF), origins
 
 
 def _check_slices(slices: tuple[str, ...], holdout: pl.DataFrame) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Required, TypedDict
 
 from headrace.errors import HeadraceError
-from headrace.features.view import view_of
+from headrace.features.view import join_of
 from headrace.graph.conditions import comparisons
 from headrace.models.columns import hint, unique
 from headrace.models.metrics import METRICS
@@ -70,9 +70,9 @@ class ModelSpec:
 
 
 def model_spec(labels: Table, settings: ModelSettings) -> ModelSpec:
-    """Check the settings of a model that learns from `labels`. Raises HR500 to HR507, HR121 and HR110."""
+    """Check the settings of a model that learns from `labels`. Raises HR500 to HR506, HR121 and HR110."""
     columns = _label_columns(labels, settings["label"])
-    features = tuple(view_of(each) for each in settings.get("features", ()))
+    features = tuple(join_of(each) for each in settings.get("features", ()))
     inputs = unique(settings.get("inputs", ()))
     gate = comparisons(settings.get("gate", ()))
     if not features and not inputs:

@@ -20,7 +20,7 @@ class TableStore(Protocol):
     def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None) -> Ref:
         """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows.
 
-        Writing the same key and name twice answers the reference of the first write.
+        Writing the same key, name and base twice answers the reference of the first write.
         """
 
     def scan(self, ref: Ref) -> pl.LazyFrame:

@@ -1,114 +1,138 @@
-"""Files as a source: which ones there are, and their content digests."""
+"""Files as a source: which ones there are, and the digests of their content."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import glob
+import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from headrace.errors import HeadraceError, did_you_mean
-from headrace.ports.records import Batch
+from headrace.sources.digests import DigestCache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
 
-KINDS = (".csv", ".csv.gz", ".parquet")
+    from headrace.ports.records import Batch
+
+    ColumnType: TypeAlias = pl.DataType | type[pl.DataType] | type[str | int | float | bool | date | datetime]
+
+_ENDINGS = (".csv", ".csv.gz", ".parquet")
+_THREADS = 4
+_SHOWN = 3
+_PYTHON_TYPES = {str: "String", int: "Int64", float: "Float64", bool: "Boolean", date: "Date", datetime: "Datetime"}
 
 
 @dataclass(frozen=True)
 class Files:
-    """A pattern of files. `schema` gives the types of columns that shall not be inferred, `nulls` the texts for none."""
+    """A pattern of files, the declared types of columns, and the texts that stand for no value. See `files`."""
 
     pattern: str
-    schema: Mapping[str, type[pl.DataType] | pl.DataType] = field(default_factory=dict)
-    nulls: tuple[str, ...] = ("",)
+    schema: Mapping[str, pl.DataType] = field(default_factory=dict)
+    null_values: tuple[str, ...] = ("",)
 
     def settings(self) -> dict[str, object]:
-        """What of this decides the rows that are made of a file; where the files lie does not."""
-        return {"schema": {name: str(kind) for name, kind in self.schema.items()}, "nulls": self.nulls}
+        """What of this decides the rows that are made of a file. Where the files lie does not."""
+        schema = {name: str(kind) for name, kind in self.schema.items()}
+        return {"schema": schema, "null_values": self.null_values}
 
     def observe(self, project: Path) -> tuple[Batch, ...]:
-        """Every matching file with the digest of its content. Raises HR301 where none matches, HR302 for no access."""
-        paths = sorted(path for path in project.glob(self.pattern) if path.is_file())
-        if not paths:
-            raise HeadraceError("HR301", f"no file matches {self.pattern}", fix=self._hint(project))
-        cache = _DigestCache(project)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            batches = tuple(pool.map(lambda path: cache.batch(path), paths))
-        cache.save()
-        return batches
+        """Every matching file with the digest of its content, sorted by name.
 
-    def _hint(self, project: Path) -> str | None:
-        folder = Path(self.pattern).parent
-        near = [path.relative_to(project).as_posix() for path in project.glob("*/*/") if path.is_dir()]
-        if (project / folder).is_dir():
-            return f"{folder} exists, and holds nothing of this pattern: put files there, or correct the pattern."
-        return f"There is no folder {folder}: {did_you_mean(folder.as_posix(), near)}"
+        The name of a file is its path relative to the project, or its absolute path where it lies outside. Hidden files
+        are left out. Raises HR301 where no file matches, HR302 for a file that cannot be read.
+        """
+        root = Path(os.path.abspath(project))  # noqa: PTH100 - a link in the path shall not rename the files
+        names = self._names(root)
+        if not names:
+            raise HeadraceError("HR301", f"no file matches {self.pattern}", fix=self._hint(root))
+        with DigestCache(root) as cache, ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            return tuple(pool.map(cache.batch, names))
+
+    def _names(self, root: Path) -> list[str]:
+        names = set()
+        for found in glob.iglob(self.pattern, root_dir=root, recursive=True):  # noqa: PTH207 - leaves hidden files out
+            path = os.path.normpath(root / found)
+            if _is_file(path, found):
+                names.add(Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path)
+        return sorted(names)
+
+    def _hint(self, root: Path) -> str:
+        """What the user probably meant: the folder of nearly this name, or the files that are there instead."""
+        folder = root
+        for part in Path(self.pattern).parts[:-1]:
+            if glob.has_magic(part) or not os.access(folder, os.R_OK | os.X_OK):
+                break
+            if not (folder / part).is_dir():
+                known = [each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
+                where = _shown(folder, root)
+                return f"There is no folder {part!r} in {where}: {did_you_mean(part, known)}"
+            folder = folder / part
+        where = _shown(folder, root)
+        if not os.access(folder, os.R_OK | os.X_OK):
+            return f"You may not read {where}: change its permissions."
+        there = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
+        shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
+        holds = f"holds {shown}" if there else "is empty"
+        return f"{where[:1].upper()}{where[1:]} {holds}: put files there, or correct the pattern."
 
 
 def files(
     pattern: str,
     *,
-    schema: Mapping[str, type[pl.DataType] | pl.DataType] | None = None,
-    nulls: Sequence[str] = ("",),
+    schema: Mapping[str, ColumnType] | None = None,
+    null_values: Sequence[str] = ("",),
 ) -> Files:
-    """Files of a pattern below the project's folder, such as ``files("data/flights/*.csv.gz")``.
+    """Files of a pattern, relative to the project's folder, such as ``files("data/flights/*.csv.gz")``.
 
-    CSV (plain or gzipped) and Parquet. A file is read once; it is read again when its content changes. The types of a
-    CSV's columns are inferred from all of its rows; `schema` declares those that shall not be. `nulls` are the texts
-    that stand for a missing value. Times without a zone are taken as UTC. Raises HR303 for another kind of file.
+    Read are CSV (.csv, .csv.gz: UTF-8, commas, one header line) and Parquet (.parquet). Each file is a batch, known by
+    its content: it is read again only when that changes. The types of a CSV's columns are inferred from all of its
+    rows: whole numbers, numbers, true and false, ISO 8601 dates and times, else text. Times without a zone are UTC.
+
+    Args:
+        pattern: The files; `*` stands for any part of a name, `**` for any folders.
+        schema: Types of columns that are not to be inferred, such as ``{"zip": pl.String}`` to keep leading zeros.
+        null_values: The texts that stand for no value. An empty field always does.
+
+    Raises:
+        HeadraceError: HR303 for a kind of file that cannot be read, HR318 for a type that cannot be landed.
     """
-    if not pattern.endswith(KINDS):
+    if not pattern.endswith(_ENDINGS):
         raise HeadraceError("HR303", f"files({pattern!r}) names no kind of file that can be read")
-    return Files(pattern, dict(schema or {}), tuple(nulls))
+    types = {name: _type(name, kind) for name, kind in (schema or {}).items()}
+    return Files(pattern, types, tuple(sorted({"", *null_values})))
 
 
-class _DigestCache:
-    """Digests of files that have not changed since they were last hashed, by size, times and inode."""
+def _type(name: str, kind: ColumnType) -> pl.DataType:
+    import polars as pl
 
-    def __init__(self, project: Path) -> None:
-        self._project = project
-        self._path = project / ".headrace" / "cache" / "digests.json"
-        self._known = self._load()
-        self._seen: dict[str, list[object]] = {}
+    from headrace.sources.types import dtype
 
-    def _load(self) -> dict[str, list[object]]:
-        try:
-            content = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
-            return {}  # only a cache: it is made anew
-        return content if isinstance(content, dict) else {}
-
-    def batch(self, path: Path) -> Batch:
-        name = path.relative_to(self._project).as_posix()
-        try:
-            stat = path.stat()
-            mark = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-            known = self._known.get(name)
-            digest = str(known[-1]) if known is not None and known[:-1] == mark else _digest(path)
-        except OSError as error:
-            raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
-        self._seen[name] = [*mark, digest]
-        return Batch(name, digest, stat.st_size)
-
-    def save(self) -> None:
-        merged = {**self._known, **self._seen}
-        if merged == self._known:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(f".{id(self)}.partial")
-            partial.write_text(json.dumps(merged))
-            partial.replace(self._path)
-        except OSError:
-            return  # a read-only folder can be planned in; hashing again costs only time
+    found = getattr(pl, _PYTHON_TYPES[kind]) if isinstance(kind, type) and kind in _PYTHON_TYPES else kind
+    try:
+        made = found() if isinstance(found, type) else found
+        declared = dtype(str(made))
+    except (HeadraceError, TypeError):
+        declared = pl.Null()
+    if isinstance(declared, pl.Null):
+        raise HeadraceError("HR318", f"files(schema={{{name!r}: {kind!r}}})")
+    return declared
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def _is_file(path: str, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - `Path.is_file` hides that it may not be looked at
+    except OSError as error:
+        raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
+
+
+def _shown(folder: Path, root: Path) -> str:
+    if folder == root:
+        return "the project's folder"
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)

@@ -2,104 +2,134 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import zlib
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, did_you_mean
+from headrace.sources.records import records
+from headrace.sources.times import dates, moments, recognised
+from headrace.sources.types import landable
 
 if TYPE_CHECKING:
     from headrace.sources.files import Files
+    from headrace.sources.records import Records
 
-UTC = pl.Datetime("us", "UTC")
+_BOM = b"\xef\xbb\xbf"
+_TRUTH = {"true": True, "false": False}
 
 
 def parse(name: str, content: bytes, spec: Files) -> pl.DataFrame:
-    """The rows of one file. Raises HR304 to HR311."""
-    frame = _parquet(name, content) if name.endswith(".parquet") else _csv(name, _text(name, content), spec)
-    empty = [column for column in frame.columns if frame[column].null_count() == frame.height]
-    frame = frame.with_columns(pl.col(empty).cast(pl.Null)) if empty and not spec.schema else frame
-    return frame.with_columns(_in_utc(column, kind) for column, kind in frame.schema.items() if _is_time(kind))
+    """The rows of one file. `name` decides what kind of file it is.
 
-
-def _is_time(kind: pl.DataType) -> bool:
-    return isinstance(kind, pl.Datetime)
-
-
-def _in_utc(column: str, kind: pl.DataType) -> pl.Expr:
-    zone = getattr(kind, "time_zone", None)
-    expression = pl.col(column)
-    placed = expression.dt.replace_time_zone("UTC") if zone is None else expression.dt.convert_time_zone("UTC")
-    return placed.cast(UTC)
+    Raises:
+        HeadraceError: HR304 to HR311, HR316 and HR317, with the file and, where there is one, the line.
+    """
+    if not content:
+        raise HeadraceError("HR304", f"{name} is empty (0 bytes)")
+    frame = _parquet(name, content, spec) if name.endswith(".parquet") else _csv(name, _text(name, content), spec)
+    return landable(name, frame, spec.schema)
 
 
 def _text(name: str, content: bytes) -> bytes:
-    if not content:
-        raise HeadraceError("HR304", f"{name} is empty (0 bytes)")
+    """The text of a CSV file, decompressed."""
     if not name.endswith(".gz"):
-        return content
+        return content.removeprefix(_BOM)
     try:
-        return gzip.decompress(content)
-    except EOFError as error:
-        raise HeadraceError("HR305", f"{name} ends in the middle of its compressed data") from error
+        text = gzip.decompress(content)
+    except EOFError:
+        raise HeadraceError("HR305", f"{name} ends in the middle of its compressed data") from None
     except (OSError, zlib.error) as error:
-        raise HeadraceError("HR306", f"{name} is not a gzip file: {error}") from error
+        raise HeadraceError("HR306", f"{name}: {error}") from None
+    if not text:
+        raise HeadraceError("HR304", f"{name} is empty (0 bytes after it was decompressed)")
+    return text.removeprefix(_BOM)
 
 
 def _csv(name: str, text: bytes, spec: Files) -> pl.DataFrame:
-    header = _header(name, text)
-    unknown = sorted(set(spec.schema) - set(header))
-    if unknown:
-        raise HeadraceError("HR310", f"{name} has no column {unknown[0]!r}, which schema= declares")
+    lines = records(name, text)
+    _refuse_missing(name, spec, lines.names)
+    frame = _read(name, text, spec)
+    if frame.height != len(lines.blank):
+        raise HeadraceError(
+            "HR311", f"{name}: {len(lines.blank)} lines follow the header, and {frame.height} were read"
+        )
+    inferred = [column.name for column in frame if column.dtype == pl.String and column.name not in spec.schema]
+    columns = [recognised(frame.get_column(column)) for column in inferred]
+    columns += [_declared(name, frame.get_column(column), kind, lines) for column, kind in spec.schema.items()]
+    frame = frame.with_columns(columns)
+    if len(lines.names) > 1 and lines.blank.any():
+        frame = frame.filter(pl.Series(~lines.blank))
+    return frame
+
+
+def _read(name: str, text: bytes, spec: Files) -> pl.DataFrame:
+    """Parse the text: numbers and truth values inferred from all rows, the rest and what is declared as text."""
     try:
         return pl.read_csv(
             text,
-            null_values=list(spec.nulls),
+            null_values=list(spec.null_values),
             infer_schema_length=None,
-            schema_overrides=dict(spec.schema),
-            try_parse_dates=True,
+            schema_overrides=dict.fromkeys(spec.schema, pl.String),
+            try_parse_dates=False,
         )
     except pl.exceptions.PolarsError as error:
-        raise _explained(name, text, header, error) from error
+        raise HeadraceError("HR311", f"{name}: {_first_line(error)}") from None
 
 
-def _header(name: str, text: bytes) -> list[str]:
+def _refuse_missing(name: str, spec: Files, found: tuple[str, ...]) -> None:
+    for column in spec.schema:
+        if column not in found:
+            fix = f"Correct schema= or the file: {did_you_mean(column, found)}"
+            raise HeadraceError("HR310", f"{name} has no column {column!r}, which schema= declares", fix=fix)
+
+
+def _declared(name: str, column: pl.Series, kind: pl.DataType, lines: Records) -> pl.Series:
+    """A column of texts as the declared type. Raises HR311 with the first text that is none."""
+    found = _converted(column, kind)
+    wrong = found.is_null() & column.is_not_null()
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        what = f"{name}, line {lines.line(row)}: {column[row]!r} in column {column.name!r} is no {kind}"
+        raise HeadraceError("HR311", what)
+    return found
+
+
+def _converted(column: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Texts as another type; null where a text does not fit it exactly."""
+    if isinstance(kind, pl.Date):
+        return dates(column)
+    if isinstance(kind, pl.Datetime):
+        return moments(column)
+    if isinstance(kind, pl.Boolean):
+        return column.str.to_lowercase().replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+    if isinstance(kind, pl.Decimal):
+        digits = column.str.extract(r"\.(\d*?)0*$").str.len_chars().fill_null(0)
+        return column.set(digits > kind.scale, None).cast(kind, strict=False)
+    return column.cast(kind, strict=False)
+
+
+def _parquet(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+    """Read by Arrow, which refuses a damaged file; Polars ends the process on some of them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        first = text.split(b"\n", 1)[0].decode()
-    except UnicodeDecodeError as error:
-        raise HeadraceError("HR308", f"{name}, line 1: not UTF-8") from error
-    header = next(csv.reader([first.rstrip("\r").removeprefix("\ufeff")]), [])
-    if not header:
-        raise HeadraceError("HR304", f"{name} has no header line")
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise HeadraceError("HR309", f"{name} has two columns called {twice[0]!r}")
-    return header
-
-
-def _explained(name: str, text: bytes, header: list[str], error: Exception) -> HeadraceError:
-    """What is wrong with a file that Polars refused: the first ragged or undecodable line, else Polars' own words."""
-    for number, line in enumerate(text.split(b"\n"), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return HeadraceError("HR308", f"{name}, line {number}: not UTF-8")
-    reader = csv.reader(io.StringIO(text.decode(), newline=""))
-    for row in reader:
-        if row and len(row) != len(header):
-            found = f"{len(row)} fields where the header has {len(header)}"
-            return HeadraceError("HR307", f"{name}, line {reader.line_num}: {found}")
-    return HeadraceError("HR311", f"{name} cannot be parsed: {str(error).splitlines()[0]}")
-
-
-def _parquet(name: str, content: bytes) -> pl.DataFrame:
-    if not content:
-        raise HeadraceError("HR304", f"{name} is empty (0 bytes)")
+        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+        table.validate(full=True)
+        frame = pl.DataFrame(table)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PanicException) as error:
+        raise HeadraceError("HR311", f"{name} is no readable Parquet file: {_first_line(error)}") from None
+    except pl.exceptions.PolarsError as error:
+        raise HeadraceError("HR316", f"{name}: {_first_line(error)}") from None
+    _refuse_missing(name, spec, tuple(frame.columns))
     try:
-        return pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise HeadraceError("HR311", f"{name} is no readable Parquet file: {str(error).splitlines()[0]}") from error
+        return frame.with_columns([frame.get_column(column).cast(kind) for column, kind in spec.schema.items()])
+    except pl.exceptions.PolarsError as error:
+        raise HeadraceError("HR311", f"{name}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

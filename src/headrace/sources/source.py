@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode, largest_subset
 from headrace.ports.records import Manifest, Observation
+from headrace.sources.types import dtype, union_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 
 class Source(RowsNode):
-    """Raw rows from files, as they are: a batch for each file."""
+    """Raw rows from files, as they are: each file is a batch.
+
+    The outputs of a version are its batches, as Parquet artefacts by batch id. Its facts are `rows`, `new_rows`,
+    `batches` (by id: digest, bytes, rows, and which of `schemas` it has), `schemas` (the different ones that were
+    landed, column to type) and `schema` (the one that all batches are read with).
+    """
 
     kind: ClassVar[str] = "source"
     verb: ClassVar[str] = "land"
@@ -38,7 +44,7 @@ class Source(RowsNode):
         return self.of.settings()
 
     def observe(self, project: Path) -> Observation | None:
-        """The files that are there now."""
+        """The files that are there now. Raises HR301 where there is none, HR302 for one that cannot be read."""
         return Observation(self.name, self.of.observe(project))
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
@@ -46,42 +52,57 @@ class Source(RowsNode):
         return largest_subset(wanted, live)
 
     def make(self, step: Step, context: Context) -> Manifest:
-        """Land the batches that the base has not. Raises HR3xx for a file that cannot be read as it was observed."""
-        outputs: dict[str, Ref] = dict(step.base.manifest.outputs) if step.base else {}
-        batches: dict[str, Json] = dict(step.base.manifest.facts["batches"]) if step.base else {}
+        """Land the batches that the base does not have.
+
+        Raises:
+            HeadraceError: HR302 and HR304 to HR317 for a file that cannot be read as it was observed, or that does not
+                go together with the others. Nothing is published then.
+        """
+        landed = _Landed.of(step.base)
         observed = step.observation.batches if step.observation else ()
-        new = [batch for batch in observed if batch.id not in outputs]
+        new = [batch for batch in observed if batch.id not in landed.outputs]
         for done, batch in enumerate(new):
             context.progress(done, len(new))
-            outputs[batch.id], batches[batch.id] = self._land(batch, context)
+            landed.add(batch, *self._land(batch, context))
         context.progress(len(new), len(new))
-        schema = union_schema((name, facts["schema"]) for name, facts in sorted(batches.items()))
-        rows = sum(facts["rows"] for facts in batches.values())
+        schema = union_schema(landed.in_order())
+        rows = sum(facts["rows"] for facts in landed.batches.values())
         if rows == 0:
-            raise HeadraceError("HR313", f"{self.name}: {len(batches)} files, and no row in any of them")
-        facts = {"rows": rows, "new_rows": sum(batches[each.id]["rows"] for each in new)}
-        return Manifest(step.key, outputs, {**facts, "schema": schema, "batches": batches})
+            raise HeadraceError("HR313", f"{self.name}: {len(landed.batches)} files, and no row in any of them")
+        facts = {
+            "rows": rows,
+            "new_rows": sum(landed.batches[batch.id]["rows"] for batch in new),
+            "batches": dict(sorted(landed.batches.items())),
+            "schemas": landed.schemas,
+            "schema": schema,
+        }
+        return Manifest(step.key, dict(sorted(landed.outputs.items())), facts)
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
-        """All rows, batch after batch in the order of their names."""
+        """All rows, batch after batch in the order of their ids."""
         import polars as pl
 
         return pl.concat([frame for _, frame in self.read_batches(version, stores)])
 
     def read_batches(
-        self, version: Version, stores: Stores, names: Iterable[str] | None = None
+        self, version: Version, stores: Stores, ids: Iterable[str] | None = None
     ) -> list[tuple[str, pl.LazyFrame]]:
-        """Batches with their names, each with the columns and types that all batches of the version have in common."""
+        """Batches with their ids, in order of id, each with the schema that all batches of the version share."""
         import polars as pl
 
-        schema = polars_schema(version.manifest.facts["schema"])
-        wanted = sorted(version.manifest.outputs if names is None else names)
-        return [
-            (name, pl.scan_parquet(stores.artefacts.path(version.manifest.outputs[name])).cast(schema))  # type: ignore[arg-type]
-            for name in wanted
-        ]
+        facts = version.manifest.facts
+        schema = {name: dtype(text) for name, text in facts["schema"].items()}
+        found = []
+        for batch in sorted(version.manifest.outputs if ids is None else ids):
+            frame = pl.scan_parquet(stores.artefacts.path(version.manifest.outputs[batch]))
+            own = facts["schemas"][facts["batches"][batch]["schema"]]
+            different = [name for name, text in facts["schema"].items() if own[name] != text]
+            columns = [pl.col(name).cast(schema[name]) if name in different else pl.col(name) for name in schema]
+            found.append((batch, frame.select(columns)))
+        return found
 
-    def _land(self, batch: Batch, context: Context) -> tuple[Ref, Json]:
+    def _land(self, batch: Batch, context: Context) -> tuple[Ref, pl.DataFrame]:
+        """Parse the bytes that were observed, and store their rows."""
         from headrace.sources.parse import parse
 
         try:
@@ -92,63 +113,41 @@ class Source(RowsNode):
             raise HeadraceError("HR312", f"{batch.id} changed after it was observed")
         frame = parse(batch.id, content, self.of)
         landed = io.BytesIO()
-        frame.write_parquet(landed, compression="zstd", statistics=True)
-        schema = {name: str(kind) for name, kind in frame.schema.items()}
+        frame.write_parquet(landed, compression="zstd")
         context.log(f"landed {batch.id}: {frame.height} rows")
-        facts = {"rows": frame.height, "bytes": batch.size, "digest": batch.digest, "schema": schema}
-        return context.stores.artefacts.put(landed.getvalue(), ".parquet"), facts
+        return context.stores.artefacts.put(landed.getvalue(), ".parquet"), frame
 
 
-_NUMBERS = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64")
+class _Landed:
+    """The batches of a version under construction."""
 
+    def __init__(self) -> None:
+        self.outputs: dict[str, Ref] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.schemas: list[dict[str, str]] = []
 
-def union_schema(batches: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """The types that every batch can be cast to without loss. Raises HR314 for columns or types that do not go together."""
-    union: dict[str, str] = {}
-    origin: dict[str, str] = {}
-    for batch, schema in batches:
-        if union and set(schema) != set(union):
-            differing = sorted(set(schema) ^ set(union))
-            first = next(iter(origin.values()))
-            raise HeadraceError("HR315", f"{batch} and {first} differ in their columns: {', '.join(differing)}")
-        for column, kind in schema.items():
-            present = union.get(column, "Null")
-            merged = _merged(present, kind)
-            if merged is None:
-                what = f"{column} is {present} in {origin[column]} and {kind} in {batch}"
-                raise HeadraceError("HR314", what)
-            union[column] = merged
-            if kind != "Null":
-                origin.setdefault(column, batch)
-            origin.setdefault(column, batch)
-    return {column: "String" if kind == "Null" else kind for column, kind in union.items()}
+    @classmethod
+    def of(cls, base: Version | None) -> _Landed:
+        """What a base has landed already, taken over by reference."""
+        landed = cls()
+        if base is not None:
+            facts: Mapping[str, Json] = base.manifest.facts
+            landed.outputs.update(base.manifest.outputs)
+            landed.batches.update(facts["batches"])
+            landed.schemas.extend(facts["schemas"])
+        return landed
 
+    def add(self, batch: Batch, ref: Ref, frame: pl.DataFrame) -> None:
+        """One more batch. Schemas are kept once each: most batches have the same one."""
+        schema = {name: str(kind) for name, kind in frame.schema.items()}
+        known = [list(each.items()) for each in self.schemas]
+        if list(schema.items()) not in known:
+            self.schemas.append(schema)
+            known.append(list(schema.items()))
+        facts = {"digest": batch.digest, "bytes": batch.size, "rows": frame.height}
+        self.outputs[batch.id] = ref
+        self.batches[batch.id] = {**facts, "schema": known.index(list(schema.items()))}
 
-def _merged(one: str, other: str) -> str | None:
-    if one == other or other == "Null":
-        return one
-    if one == "Null":
-        return other
-    if one in _NUMBERS and other in _NUMBERS:
-        floats = one.startswith("Float") or other.startswith("Float")
-        return "Float64" if floats else "Int64"
-    return None
-
-
-def polars_schema(schema: Mapping[str, str]) -> dict[str, pl.DataType]:
-    """Types by name, from the text that `str(dtype)` made of them."""
-    return {name: _dtype(text) for name, text in schema.items()}
-
-
-def _dtype(text: str) -> pl.DataType:
-    import polars as pl
-
-    if text.startswith("Datetime"):
-        return pl.Datetime("us", "UTC")
-    if text.startswith("Decimal"):
-        digits = [int("".join(c for c in part if c.isdigit())) for part in text.split(",")]
-        return pl.Decimal(digits[0], digits[1])
-    kind = getattr(pl, text.partition("(")[0], None)
-    if kind is None or "(" in text:
-        raise HeadraceError("HR316", f"a column of type {text}")
-    return kind()  # type: ignore[no-any-return]
+    def in_order(self) -> list[tuple[str, Mapping[str, str]]]:
+        """The schema of each batch, in order of batch id."""
+        return [(batch, self.schemas[facts["schema"]]) for batch, facts in sorted(self.batches.items())]

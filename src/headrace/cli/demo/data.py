@@ -27,7 +27,10 @@ class Year:
         folder = _data_folder()
         with zipfile.ZipFile(folder / "flights.csv.zip") as archive:
             flights = _read(archive.read("flights.csv"))
-        self._months = {"flights": _by_month(flights), "weather": _by_month(_read((folder / "weather.csv").read_bytes()))}
+        self._months = {
+            "flights": _by_month(flights),
+            "weather": _by_month(_read((folder / "weather.csv").read_bytes())),
+        }
         self._months["flights"][BROKEN_MONTH] = _break(self._months["flights"][BROKEN_MONTH])
 
     def rows(self, month: int) -> int:

@@ -54,8 +54,6 @@ class Demo:
         self._say(NEXT.format(folder=self._folder))
 
     def _lay_out(self) -> None:
-        if self._folder.exists() and any(self._folder.iterdir()):
-            raise HeadraceError("HR861", f"{self._folder} is not empty")
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in ("pipeline.py", "headrace.toml"):
             with (resources("headrace.cli.demo") / "project" / file).open("rb") as source:
@@ -119,14 +117,9 @@ class Demo:
             raise HeadraceError("HR863", f"`headrace {' '.join(words)}` ended with {code} instead of {expected}")
 
 
-def default_folder(present: Path) -> Path:
-    """Where the demo is laid out unless a folder is named."""
-    return present / "headrace-demo"
-
-
 def clear(folder: Path) -> None:
     """Remove what an earlier demo left; refuses anything that is not a demo."""
-    if not folder.exists():
+    if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / "pipeline.py").is_file() or "Will this flight leave late?" not in (
         folder / "pipeline.py"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -32,15 +31,15 @@ def init(
 def demo(
     cli: Session,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where; ./headrace-demo if left out.")] = None,
-    keep: Annotated[  # noqa: FBT002
-        bool, typer.Option("--keep", help="Go on with what an earlier demo left there.")
-    ] = False,
-) -> int:
+) -> None:
     """See it work: a year of real flights, from raw files to a gated model, a promotion and a rollback.
 
+    Lays out a project that you can go on with. An earlier demo in the same folder is replaced.
     Needs the extra `demo`: pip install 'headrace[demo]'
 
     Example: headrace demo
     """
-    code: int = importlib.import_module("headrace.cli.demo").run(folder, keep=keep, quiet=cli.out.style.quiet)
-    return code
+    from headrace.cli.demo import tell
+    from headrace.cli.main import run
+
+    tell((folder or Path("headrace-demo")).resolve(), run, cli.out.data)

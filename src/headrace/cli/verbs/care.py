@@ -94,7 +94,7 @@ def backup(
     cli: Session,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file for the copy of the ledger.")],
 ) -> None:
-    """Write a consistent copy of the ledger while others go on working.
+    """Write a copy of the ledger while others go on working.
 
     Copy the folder `store` after it: everything that a ledger refers to exists by the time it is recorded.
 

@@ -9,6 +9,7 @@ import typer
 from headrace.cli.output import columns, counted, moment, number, short, size
 from headrace.cli.progress import conditions
 from headrace.cli.session import Session
+from headrace.plan.reasons import spelled
 from headrace.plan.render import spelled_seconds
 from headrace.project import explain
 
@@ -111,7 +112,7 @@ def _code(found: Explanation, *, full: bool) -> list[str]:
     """The parts of the fingerprint, and the libraries that were installed."""
     parts = sorted(found.version.parts.items())
     shown = parts if full else parts[:_CODE_SHOWN]
-    lines = columns([(name, digest if full else short(digest)) for name, digest in shown])
+    lines = columns([(spelled(name), digest if full else short(digest)) for name, digest in shown])
     if len(shown) < len(parts):
         lines.append(f"and {len(parts) - len(shown)} more (--full)")
     libraries: Mapping[str, str] = found.version.manifest.facts.get("libraries", {})

@@ -1,0 +1,1 @@
+"""Airflow: scheduler, DAG processor and API server, LocalExecutor, PostgreSQL."""

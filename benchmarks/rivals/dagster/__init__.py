@@ -1,0 +1,1 @@
+"""Dagster: a job executed in process, with a durable instance."""

@@ -1,0 +1,56 @@
+"""ISO 8601 dates and times in text: recognised only where every value of a column is one, never guessed."""
+
+from __future__ import annotations
+
+import polars as pl
+
+_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_MOMENT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::(\d{2}))?(?:\.(\d{1,6})0{0,3})?(Z|[+-]\d{2}:?\d{2})?$"
+_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+UTC = pl.Datetime("us", "UTC")
+
+
+def recognised(column: pl.Series) -> pl.Series:
+    """The column as dates or as times in UTC, where each of its texts is one; else the column itself."""
+    texts = column.drop_nulls().head(1)
+    if texts.is_empty():
+        return column
+    for pattern, parse in ((_DATE, dates), (_MOMENT, moments)):
+        if texts.str.contains(pattern).all() and column.str.contains(pattern).all():
+            parsed = parse(column)
+            return parsed if parsed.null_count() == column.null_count() else column
+    return column
+
+
+def dates(column: pl.Series) -> pl.Series:
+    """Texts as dates; null where a text is none."""
+    return pl.Series(column.name, column.str.to_date("%Y-%m-%d", strict=False), dtype=pl.Date)
+
+
+def moments(column: pl.Series) -> pl.Series:
+    """Texts as times in UTC; null where a text is none. A time without a zone is taken as UTC."""
+    known = column.str.contains(_MOMENT)
+    usual = column.str.replace(" ", "T", literal=True)
+    zoned = usual.str.contains(_ZONE)
+    usual = usual.zip_with(zoned.fill_null(value=True), usual + "Z")
+    parsed = usual.str.to_datetime("%+", time_unit="us", strict=False).set(~known, None)
+    if parsed.null_count() == column.null_count():
+        return parsed.cast(UTC).rename(column.name)
+    return _written_out(column).cast(UTC).rename(column.name)
+
+
+def _written_out(column: pl.Series) -> pl.Series:
+    """Texts as times by way of one full spelling: with seconds, and with the digits of the zone."""
+    parts = column.str.extract_groups(_MOMENT).struct.rename_fields(["date", "time", "second", "fraction", "zone"])
+    spelled = pl.format(
+        "{}T{}:{}.{}{}",
+        "date",
+        "time",
+        pl.col("second").fill_null("00"),
+        pl.col("fraction").fill_null("0"),
+        pl.col("zone").fill_null("+0000").replace("Z", "+0000"),
+    )
+    found = parts.struct.unnest().select(
+        spelled.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+    )
+    return found.to_series()

@@ -1,0 +1,127 @@
+"""The types of landed columns: which there are, how batches with different ones go together, how they are written."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import polars as pl
+
+_SIGNED = ("Int8", "Int16", "Int32", "Int64")
+_UNSIGNED = ("UInt8", "UInt16", "UInt32", "UInt64")
+_FLOATS = ("Float32", "Float64")
+_PLAIN = frozenset((*_SIGNED, *_UNSIGNED, *_FLOATS, "String", "Boolean", "Date", "Null"))
+_DECIMAL = re.compile(r"Decimal\(precision=(\d+), scale=(\d+)\)")
+_FIX_LONG = "Declare the column as text: schema={{{name!r}: pl.String}}."
+_FIX_NANOSECONDS = "Round the column to microseconds where the file is written."
+
+
+def dtype(text: str) -> pl.DataType:
+    """The type that `str(dtype)` wrote. Raises HR316 for one that is never landed."""
+    import polars as pl
+
+    if text in _PLAIN:
+        kind: type[pl.DataType] = getattr(pl, text)
+        return kind()
+    if text.startswith("Datetime"):
+        return pl.Datetime("us", "UTC")
+    decimal = _DECIMAL.fullmatch(text)
+    if decimal is None:
+        raise HeadraceError("HR316", f"a column of type {text}")
+    return pl.Decimal(int(decimal[1]), int(decimal[2]))
+
+
+def landable(name: str, frame: pl.DataFrame, declared: Iterable[str]) -> pl.DataFrame:
+    """The frame with types that can be landed, each value kept.
+
+    A time without a zone is taken as UTC, categories become text, and a column without any value gets the type Null,
+    which goes together with every other one, unless its type was declared. Raises HR316 for a type that cannot be kept.
+    """
+    return frame.with_columns(
+        [_landable(name, column, keep=column.name in set(declared)) for column in frame.get_columns()]
+    )
+
+
+def _landable(file: str, column: pl.Series, *, keep: bool) -> pl.Series:
+    import polars as pl
+
+    kind = column.dtype
+    if column.null_count() == column.len() and not keep:
+        return column.cast(pl.Null)
+    if isinstance(kind, pl.Datetime):
+        return _in_utc(file, column)
+    if isinstance(kind, pl.Categorical | pl.Enum):
+        return column.cast(pl.String)
+    if str(kind) not in _PLAIN and not isinstance(kind, pl.Decimal):
+        fix = _FIX_LONG.format(name=column.name) if isinstance(kind, pl.Int128) else None
+        raise HeadraceError("HR316", f"{file}: column {column.name!r} is of type {kind}", fix=fix)
+    return column
+
+
+def _in_utc(file: str, column: pl.Series) -> pl.Series:
+    import polars as pl
+
+    kind = column.dtype
+    if getattr(kind, "time_unit", "us") == "ns" and (column.dt.nanosecond() % 1000 != 0).any():
+        what = f"{file}: column {column.name!r} holds fractions of a microsecond"
+        raise HeadraceError("HR316", what, fix=_FIX_NANOSECONDS)
+    zoned = column if getattr(kind, "time_zone", None) else column.dt.replace_time_zone("UTC")
+    return zoned.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
+
+
+def union_schema(batches: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """The types that every batch can be cast to, in the column order of the first one.
+
+    A column that has no value in any batch is text. Raises HR314 for types and HR315 for columns that do not go together.
+    """
+    union: dict[str, str] = {}
+    origin: dict[str, str] = {}
+    first = ""
+    for batch, schema in batches:
+        if first:
+            _same_columns(first, union, batch, schema)
+        first = first or batch
+        for column, kind in schema.items():
+            present = union.get(column, "Null")
+            merged = _merged(present, kind)
+            if merged is None:
+                what = f"column {column!r} is {present} in {origin[column]} and {kind} in {batch}"
+                fix = f'Declare its type: files(..., schema={{"{column}": pl.String}}), or mend {batch}.'
+                raise HeadraceError("HR314", what, fix=fix)
+            if merged != present:
+                origin[column] = batch
+            union[column] = merged
+    return {column: "String" if kind == "Null" else kind for column, kind in union.items()}
+
+
+def _same_columns(first: str, union: Mapping[str, str], batch: str, schema: Mapping[str, str]) -> None:
+    missing = [name for name in union if name not in schema]
+    more = [name for name in schema if name not in union]
+    if not missing and not more:
+        return
+    parts = [f"{text} {', '.join(names)}" for text, names in (("lacks", missing), ("also has", more)) if names]
+    fix = None
+    if missing and more:
+        fix = f"If {missing[0]!r} was renamed ({did_you_mean(missing[0], more)}), mend the header of {batch}."
+    raise HeadraceError("HR315", f"{batch} {' and '.join(parts)}, compared with {first}", fix=fix)
+
+
+def _merged(one: str, other: str) -> str | None:
+    """The type that holds the values of both; None where there is none."""
+    if one == other or other == "Null":
+        return one
+    if one == "Null":
+        return other
+    both = {one, other}
+    if not both <= {*_SIGNED, *_UNSIGNED, *_FLOATS}:
+        return None
+    if both & set(_FLOATS):
+        return "Float64"
+    if both <= set(_UNSIGNED):
+        return "UInt64"
+    return None if "UInt64" in both else "Int64"
