@@ -45,6 +45,7 @@ class Bench:
 FLOOR = "floor"
 BENCHES = {
     FLOOR: Bench("benchmarks.floor", "one SQLite transaction with fsync a step: chain, fan-out", 99),
+    "steps": Bench("benchmarks.headrace_steps", "Headrace: chain, fan-out", 99),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),
@@ -73,6 +74,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     machine = _machine(arguments.scratch)
     print("  ".join(f"{name}: {value}" for name, value in machine.items()))
     with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="headrace-bench-") as scratch:
+        Path(scratch).chmod(0o711)  # a server that refuses to run as root has to pass through as another user
         options = Options(arguments.chain, arguments.fan, Path(scratch))
         results, broken = _rounds(names, arguments.rounds, options)
     summaries = summarise(results)
@@ -108,8 +110,11 @@ def _machine(scratch: Path) -> dict[str, str]:
     """What the figures depend on. A load far above zero before the first round says that they are noisy."""
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
-        **{"python": platform.python_version(), "system": platform.platform(terse=True)},
-        **{"cores": str(len(os.sched_getaffinity(0))), "load": load, "scratch": f"{scratch} ({_file_system(scratch)})"},
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "load": load,
+        "scratch": f"{scratch} ({_file_system(scratch)})",
     }
 
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def run(options: Options) -> list[Result]:
     """One chain and one fan-out with its join."""
     works = {"chain": options.chain, "fan-out": options.fan + 1}
-    return [replace(per_step(work, "floor", _seconds(steps, options.scratch), steps), floor=True) for work, steps in works.items()]
+    return [
+        replace(per_step(work, "floor", _seconds(steps, options.scratch), steps), floor=True)
+        for work, steps in works.items()
+    ]
 
 
 def _seconds(steps: int, scratch: Path) -> float:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+# Before anything loads OpenMP: threads that spin while they wait starve the other test processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
 from hypothesis import settings
 
 # Many processes share the machine: how long one example takes says nothing about the code.

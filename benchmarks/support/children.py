@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from benchmarks.support.figures import BenchError
 
@@ -20,6 +22,17 @@ _PATIENCE = 10.0
 """Seconds between asking a child to end and ending it."""
 
 
+_LAST_LINES = 30
+
+
+class _As(TypedDict, total=False):
+    """The arguments of `Popen` that say who a process runs as."""
+
+    user: str
+    group: int
+    extra_groups: list[int]
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on at this moment."""
     with socket.socket() as probe:
@@ -28,49 +41,71 @@ def free_port() -> int:
         return port
 
 
-@contextmanager
-def child(argv: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A server that runs while the block does, in a session of its own; what it says goes to `log`.
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that runs, and the file that what it says goes to."""
 
-    At the end the whole session is ended, so that neither workers nor their children stay behind.
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def last_words(self) -> str:
+        """The end of what it said."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
+
+
+@contextmanager
+def child(argv: Sequence[str], env: Mapping[str, str], log: Path, user: str | None = None) -> Iterator[Child]:
+    """A process that runs while the block does, in a session of its own; what it says goes to `log`.
+
+    At the end the whole session is ended, so that neither workers nor their children stay behind. `user` is the user
+    that it runs as, which only root may name. It starts in the folder of its log.
     """
-    with log.open("ab") as sink:
+    as_user = _As() if user is None else _As(user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=[])
+    with log.open("ab") as said:
         process = subprocess.Popen(
-            argv, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=log.parent, start_new_session=True
+            argv,
+            env=env,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            **as_user,
         )
     try:
-        yield process
+        yield Child(process, log)
     finally:
         _end(process)
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], log: Path, timeout: float) -> None:
-    """Run a command to its end, at most `timeout` seconds.
+def run(argv: Sequence[str], env: Mapping[str, str], log: Path, timeout: float, user: str | None = None) -> None:
+    """Run a command to its end, at most `timeout` seconds. The other arguments are those of `child`.
 
     Raises:
         BenchError: It failed or took too long; the message holds the end of what it said.
     """
-    with child(argv, env, log) as process:
+    with child(argv, env, log, user) as started:
         try:
-            code = process.wait(timeout)
+            code = started.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise BenchError(f"{argv[0]} did not end within {timeout:.0f} s\n{_tail(log)}") from None
+            raise BenchError(f"{argv[0]} did not end within {timeout:.0f} s\n{started.last_words()}") from None
     if code:
-        raise BenchError(f"{' '.join(argv)} ended with {code}\n{_tail(log)}")
+        raise BenchError(f"{' '.join(argv)} ended with {code}\n{started.last_words()}")
 
 
-def wait_for(what: str, probe: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout: float) -> None:
-    """Ask `probe` until it says yes.
+def wait_for(what: str, probe: Callable[[], bool], started: Child, timeout: float) -> None:
+    """Ask `probe` until it says yes. `started` is who must be alive for that.
 
     Raises:
         BenchError: The process died, or the answer was no for `timeout` seconds.
     """
     deadline = time.perf_counter() + timeout
     while not probe():
-        if process.poll() is not None:
-            raise BenchError(f"{what}: the process ended with {process.returncode}\n{_tail(log)}")
+        if started.process.poll() is not None:
+            raise BenchError(f"{what}: it ended with {started.process.returncode}\n{started.last_words()}")
         if time.perf_counter() > deadline:
-            raise BenchError(f"{what}: not within {timeout:.0f} s\n{_tail(log)}")
+            raise BenchError(f"{what}: not within {timeout:.0f} s\n{started.last_words()}")
         time.sleep(0.05)
 
 
@@ -107,8 +142,3 @@ def _session(leader: int) -> list[int]:
         if int(session) == leader and state not in "ZX":
             found.append(int(stat.parent.name))
     return found
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(f"    {line}" for line in lines[-30:])

@@ -75,9 +75,18 @@ class Summary:
     def to_json(self) -> dict[str, object]:
         """Plain data, for `--json`."""
         return {
-            **{"work": self.work, "system": self.system, "unit": self.unit, "count": self.count},
-            **{"median": self.median, "min": min(self.values), "max": max(self.values), "values": list(self.values)},
-            **{"ratio": self.ratio, "noisy": self.noisy, "target": self.target, "note": self.note},
+            "work": self.work,
+            "system": self.system,
+            "unit": self.unit,
+            "count": self.count,
+            "median": self.median,
+            "min": min(self.values),
+            "max": max(self.values),
+            "values": list(self.values),
+            "ratio": self.ratio,
+            "noisy": self.noisy,
+            "target": self.target,
+            "note": self.note,
         }
 
 

@@ -30,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert headrace(folder, "plan", "--exit-code", code=5).out
     applied = headrace(folder, "apply")
     golden.check("apply", golden.normal(applied.out))
-    assert "  + orders made, 398 rows, " in applied.err
+    assert "  + orders made, 598 rows, " in applied.err
     assert "  > published: " in applied.err
     assert "returns passed its gate" in applied.err
     return folder
@@ -71,7 +71,7 @@ def test_why_leads_down_to_the_file(shop: Path) -> None:
     [source] = orders["inputs"]
     [batch] = source["batches"]
     assert batch["id"] == "data/orders/2024.csv"
-    assert batch["rows"] == 400
+    assert batch["rows"] == 600
 
 
 def test_why_of_an_unknown_node(shop: Path) -> None:
@@ -121,7 +121,7 @@ def test_quarantine(shop: Path) -> None:
 
 def test_a_change_is_tried_in_a_branch_and_promoted(shop: Path) -> None:
     module = shop / "pipeline.py"
-    module.write_text(module.read_text().replace("max_iter=30", "max_iter=20"))
+    module.write_text(module.read_text().replace("max_depth=4", "max_depth=3"))
     golden.check("plan_dev", golden.normal(headrace(shop, "plan", "dev").out))
     headrace(shop, "apply", "dev")
     golden.check("promote", golden.normal(headrace(shop, "promote", "dev", "prod").out))
@@ -144,13 +144,13 @@ def test_rollback_holds_until_release(shop: Path) -> None:
 def test_a_batch_is_left_out(shop: Path) -> None:
     orders = shop / "data" / "orders"
     head = (orders / "2024.csv").read_text().splitlines()[0]
-    (orders / "2025.csv").write_text(f"{head}\n9001,c00,5.0,2024-11-01T08:00:00,false\n")
+    (orders / "2025.csv").write_text(f"{head}\n9001,c00,5.0,2024-10-02T08:00:00,false\n")
     headrace(shop, "apply")
-    assert headrace(shop, "query", "select count(*) as n from orders", "--json").data == [{"n": 399}]
+    assert headrace(shop, "query", "select count(*) as n from orders", "--json").data == [{"n": 599}]
     told = headrace(shop, "rollback", "raw_orders", "--exclude", "data/orders/2025.csv")
     assert told.out == "raw_orders leaves out data/orders/2025.csv in prod.\n"
     headrace(shop, "apply")
-    assert headrace(shop, "query", "select count(*) as n from orders", "--json").data == [{"n": 398}]
+    assert headrace(shop, "query", "select count(*) as n from orders", "--json").data == [{"n": 598}]
     assert "raw_orders leaves out data/orders/2025.csv" in headrace(shop, "status", "prod").out
     assert "HR716" in headrace(shop, "rollback", "raw_orders", "--exclude", "nope.csv", code=1).err
 

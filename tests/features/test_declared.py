@@ -33,7 +33,6 @@ class Sale(Contract):
     sold_at: datetime = column(event_time=True)
     booked_at: datetime | None = column(known_at=True)
     day: date
-    _hidden: int
 
 
 class Timeless(Contract):
@@ -158,7 +157,6 @@ def test_a_ttl_ends_a_window_without_a_length() -> None:
         ({"_n": (int, count())}, {}, "HR447", "'_n'"),
         ({"on": (int, count())}, {}, "HR447", "'on'"),
         ({"shop": (int, count())}, {}, "HR447", "'shop'"),
-        ({"n": (int, count())}, {"entity": "_hidden"}, "HR447", "_hidden"),
         ({"n": (int, count())}, {"entity": ()}, "HR448", "History"),
         ({"n": (int, count())}, {"entity": ("shop", "shop")}, "HR448", "shop"),
         ({"n": (int, count())}, {"entity": "amount"}, "HR448", "amount"),

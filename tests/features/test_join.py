@@ -63,6 +63,18 @@ def test_an_older_row_does_not_come_back_when_the_newer_one_ends() -> None:
     assert column(asked(at(6), at(7), at(9), at(10)), newest) == [1, 2, 2, None]
 
 
+def test_the_latest_value_is_the_newest_that_is_not_missing() -> None:
+    for values, expected in (([1.5, None], 1.5), ([1.5, math.nan], 1.5), ([None, 2.5], 2.5), ([None, None], None)):
+        features = {"f": Latest("value", 5 * MINUTE), "newest": Newest("value", 5 * MINUTE)}
+        side = view([at(1), at(2)], values, features)
+        assert column(asked(at(3)), side) == [expected]
+        if None in values:
+            assert column(asked(at(3)), side, "newest") == values[1:]
+        assert column(asked(at(1)), side) == [None]
+    side = view([at(1), at(2)], [1.5, None], {"f": Latest("value", 5 * MINUTE)})
+    assert column(asked(at(6), at(7)), side) == [1.5, None]
+
+
 def test_a_window_shrinks_although_no_row_arrives() -> None:
     counted = view([at(0), at(1), at(2)], [0, 0, 0], {"f": Count(None, 3 * MINUTE)})
     assert column(asked(at(0), at(1), at(2), at(3), at(4), at(5), at(6)), counted) == [0, 1, 2, 3, 2, 1, 0]

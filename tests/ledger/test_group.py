@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from threading import Barrier, Condition, Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_an_item_that_breaks_half_way_leaves_no_trace_and_stops_nobody(tmp_path:
     database = Counting(tmp_path / "ledger.db")
     with closing(SqlLedger(database, SimulatedClock())) as ledger:
         before = database.commits
-        broken = version_of(2, node=None)
+        broken = replace(version_of(2), node=cast("str", None))
         items = (
             AddVersion(version_of(1)),
             AddVersion(broken),

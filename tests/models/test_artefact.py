@@ -54,14 +54,14 @@ def table_of(estimator: object) -> Any:  # noqa: ANN401
 
 
 ESTIMATORS: dict[str, Callable[[], Any]] = {
-    "boosted classifier": lambda: HistGradientBoostingClassifier(random_state=1),
-    "boosted regressor": lambda: HistGradientBoostingRegressor(random_state=1),
+    "boosted classifier": lambda: HistGradientBoostingClassifier(random_state=1, max_iter=8),
+    "boosted regressor": lambda: HistGradientBoostingRegressor(random_state=1, max_iter=8),
     "logistic regression": lambda: table_of(LogisticRegression()),
     "ridge": lambda: table_of(Ridge()),
-    "forest classifier": lambda: table_of(RandomForestClassifier(n_estimators=10, random_state=1)),
-    "forest regressor": lambda: table_of(RandomForestRegressor(n_estimators=10, random_state=1)),
-    "gradient boosting classifier": lambda: table_of(GradientBoostingClassifier(n_estimators=10, random_state=1)),
-    "gradient boosting regressor": lambda: table_of(GradientBoostingRegressor(n_estimators=10, random_state=1)),
+    "forest classifier": lambda: table_of(RandomForestClassifier(n_estimators=5, random_state=1)),
+    "forest regressor": lambda: table_of(RandomForestRegressor(n_estimators=5, random_state=1)),
+    "gradient boosting classifier": lambda: table_of(GradientBoostingClassifier(n_estimators=5, random_state=1)),
+    "gradient boosting regressor": lambda: table_of(GradientBoostingRegressor(n_estimators=5, random_state=1)),
     "calibrated": lambda: CalibratedClassifierCV(HistGradientBoostingClassifier(random_state=1, max_iter=10), cv=2),
 }
 

@@ -21,7 +21,7 @@ from tests.support.projects import MODEL, ORDERS, Project, Recorder
 
 if TYPE_CHECKING:
     from headrace.ports.records import Attempt, Run
-    from headrace.runtime.engine import Applied
+    from headrace.runtime.applied import Applied
 
 EXTRA = """
 

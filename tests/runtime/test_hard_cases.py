@@ -17,7 +17,7 @@ from tests.support.projects import MODEL, ORDERS, Project, Recorder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headrace.runtime.engine import Applied
+    from headrace.runtime.applied import Applied
 
 
 @pytest.fixture

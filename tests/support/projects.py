@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from headrace.plan.plan import Plan
-    from headrace.runtime.engine import Applied
+    from headrace.runtime.applied import Applied
 
 ORDERS = '''
 """Orders from files, cleaned, counted by shop, and a model of what comes back."""

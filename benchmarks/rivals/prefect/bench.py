@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import urllib.error
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +16,7 @@ from benchmarks.rivals.scripts import measured
 from benchmarks.support import venvs
 from benchmarks.support.children import child, free_port, wait_for
 from benchmarks.support.figures import per_step
+from benchmarks.support.web import answers
 
 if TYPE_CHECKING:
     from benchmarks.support.figures import Options, Result
@@ -35,7 +34,7 @@ def run(options: Options) -> list[Result]:
         env, log = _environment(home, port), home / "server.log"
         argv = [str(python), "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         with child(argv, env, log) as server:
-            wait_for("Prefect's server", lambda: _healthy(port), server, log, _START_TIMEOUT)
+            wait_for("Prefect's server", lambda: answers(f"http://127.0.0.1:{port}/api/health"), server, _START_TIMEOUT)
             seconds = measured("prefect", options, home, env, _FLOW_TIMEOUT)
     steps = {"chain": options.chain, "fan-out": options.fan + 1}
     note = f"Prefect {venvs.version('prefect', 'prefect')}"
@@ -53,11 +52,3 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
-
-
-def _healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False

@@ -128,7 +128,7 @@ def _about_this_process() -> dict[str, object]:
 
 
 def _is_free(descriptor: int) -> bool:
-    """Whether nobody holds the lock of an open file. Asked by a shared lock, so that those who ask do not see each other."""
+    """Whether nobody holds the lock of an open file. A shared lock asks: those who ask do not see each other."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -23,7 +23,7 @@ from headrace.errors import HeadraceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)")
+_PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)(?!\w)")
 _PIECE = 1000
 """Rows that a streaming query fetches at once."""
 

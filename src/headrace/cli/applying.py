@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headrace.plan.plan import Plan
     from headrace.ports.records import Json
     from headrace.ports.work import Step
-    from headrace.runtime.engine import Applied
+    from headrace.runtime.applied import Applied
     from headrace.runtime.survey import Question
 
 

@@ -12,11 +12,11 @@ from headrace.errors import HeadraceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ORDERS = 400
+ORDERS = 600
 _BROKEN = (97, 211)
 _CUSTOMERS = 20
 _BEGINNING = datetime(2024, 1, 1, 8)  # noqa: DTZ001 - the file holds local times without a zone
-_EVERY = timedelta(hours=17)
+_EVERY = timedelta(hours=11)
 _OUT_OF = 1000
 
 

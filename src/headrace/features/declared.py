@@ -34,7 +34,6 @@ def windows(cls: type, of: Table, terms: Terms) -> Windows:
     kinds = {each.name: each.type for each in contract.__columns__}
     for name in terms.entity:
         _refuse_unknown(name, kinds, f"the entity of {cls.__name__}", of)
-        refuse_name(name, cls.__name__)
     refuse_floats([name for name in terms.entity if kinds[name] == "Float64"], cls.__name__)
     found = {name: _bounded(f"{cls.__name__}.{name}", each, terms) for name, each in _body(cls).items()}
     hints = _hints(cls)

@@ -151,7 +151,7 @@ class Window:
         import numpy as np
         import polars as pl
 
-        seen = self.known & (places >= self.low) & (self.high > self.low)
+        seen = self.known & (places >= self.low)
         order = self.layout.order
         rows = order[np.where(seen, places, 0)] if len(order) else np.zeros(len(places), dtype=np.int64)
         return values.gather(pl.select(pl.when(pl.Series(seen)).then(pl.Series(rows))).to_series())

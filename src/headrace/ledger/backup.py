@@ -12,7 +12,7 @@ import os
 import zlib
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
 from headrace.ledger.migrate import apply_migrations, known_migrations, schema_of
@@ -67,7 +67,7 @@ def write_backup(connection: Connection, dialect: str, target: Path, at: str) ->
     _sync_folder(target.parent)
 
 
-def _write_lines(packed: IO[bytes], connection: Connection, header: dict[str, Any]) -> None:
+def _write_lines(packed: gzip.GzipFile, connection: Connection, header: dict[str, Any]) -> None:
     digest, count = sha256(), 0
     for line in _lines(connection, header):
         text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
@@ -108,7 +108,7 @@ def restore(database: Database, source: Path, clock: Clock) -> int:
         return verify(connection, queries(database.dialect))
 
 
-def _check(file: IO[bytes]) -> None:
+def _check(file: gzip.GzipFile) -> None:
     """Read all of it: its last line must be the count and the digest of the others."""
     digest, count, last = sha256(), 0, b""
     for text in file:
@@ -143,7 +143,7 @@ def _damage(source: Path) -> Iterator[None]:
         raise HeadraceError("HR615", f"{source} cannot be read: {os.strerror(error.errno or 0)}") from error
 
 
-def _load(connection: Connection, dialect: str, file: IO[bytes], at: str) -> None:
+def _load(connection: Connection, dialect: str, file: gzip.GzipFile, at: str) -> None:
     """Make the schema that the backup was made of, insert its rows, and bring the schema up to date."""
     _begin(connection, dialect, json.loads(file.readline()), at)
     insert, columns = "", ()

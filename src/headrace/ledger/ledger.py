@@ -59,7 +59,7 @@ class SqlLedger:
     # ------------------------------------------------------------------ writing
 
     def write(self, *items: Item) -> list[Answer]:
-        """Write items in order, durably; one answer for each. Raises HR613 when the disk is full: nothing is written."""
+        """Write items in order, durably; one answer for each. Raises HR613 when the disk is full and writes nothing."""
         return self._group.submit(items) if items else []
 
     def _commit(self, group: Sequence[Request]) -> None:

@@ -89,9 +89,9 @@ def snapshot_of(environment: str, ask: Callable[[str], Sequence[Row]]) -> Snapsh
         excluded.setdefault(node, set()).add(batch)
     return Snapshot(
         environment,
-        pointers={node: key for node, key in ask("pointers")},
+        pointers=dict(ask("pointers")),
         base=found[0][0],
-        started={node: key for node, key in ask("starts")},
+        started=dict(ask("starts")),
         holds={node: Hold(node, reason, since) for node, reason, since in ask("holds")},
         excluded={node: frozenset(batches) for node, batches in excluded.items()},
     )

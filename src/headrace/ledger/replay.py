@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +10,8 @@ from headrace.errors import HeadraceError
 from headrace.ports.records import RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headrace.ports.records import Facts
 
 Row: TypeAlias = tuple[Any, ...]

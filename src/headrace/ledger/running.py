@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from headrace.ledger.chain import RefusalError, encoded
 from headrace.ledger.records import lease_of, run_facts, run_of
-from headrace.ports.ledger import StartAttempt
 from headrace.ports.records import AttemptState, Lease, RunState, Signal
 
 if TYPE_CHECKING:
     from headrace.ledger.transaction import Transaction
-    from headrace.ports.ledger import ConsumeSignal, DropLease, EndAttempt, EndRun, SendSignal, StartRun, TakeLease
+    from headrace.ports.ledger import (
+        ConsumeSignal,
+        DropLease,
+        EndAttempt,
+        EndRun,
+        SendSignal,
+        StartAttempt,
+        StartRun,
+        TakeLease,
+    )
     from headrace.ports.records import Attempt, Run
 
 _END_OF_ATTEMPTS = {RunState.CRASHED: AttemptState.CRASHED, RunState.CANCELLED: AttemptState.CANCELLED}

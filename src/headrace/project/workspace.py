@@ -17,7 +17,7 @@ from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.runtime.collect import collect, find_garbage
-from headrace.runtime.engine import Applied, Engine, Surroundings
+from headrace.runtime.engine import Engine, Surroundings
 from headrace.runtime.environments import rebase
 from headrace.runtime.jobs import KitLoader
 from headrace.runtime.processes import ProcessExecutor
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from headrace.ports.ledger import Ledger
     from headrace.ports.stores import Stores
     from headrace.project.settings import Settings
+    from headrace.runtime.applied import Applied
     from headrace.runtime.collect import Garbage
     from headrace.runtime.observer import Observer
 

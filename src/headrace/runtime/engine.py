@@ -26,6 +26,7 @@ from headrace.ports.ledger import (
     TakeLease,
 )
 from headrace.ports.records import Attempt, AttemptState, Decision, Lease, Manifest, PointerMove, Run, RunState, Version
+from headrace.runtime.applied import Applied, Tally
 from headrace.runtime.board import Board, State
 from headrace.runtime.jobs import Died, Failed, Finished, Job, Progressed
 from headrace.runtime.observer import Observer
@@ -65,20 +66,6 @@ class Surroundings:
     observer: Observer = field(default_factory=Observer)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """How one apply ended: nodes by what became of them. `conflict` says that another run published first."""
-
-    run: str
-    made: tuple[str, ...] = ()
-    adopted: tuple[str, ...] = ()
-    failed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    skipped: tuple[str, ...] = ()
-    refused: Mapping[str, Decision] = field(default_factory=dict)
-    published: tuple[str, ...] = ()
-    conflict: HeadraceError | None = None
-
-
 @dataclass(slots=True)
 class _Running:
     """A job in a worker: its attempt, when it began, when it must be over, the lease that it holds."""
@@ -102,11 +89,7 @@ class Engine:
         self._tries: dict[str, int] = {}
         self._again: dict[str, tuple[float, Lease | None]] = {}
         self._foreign: dict[str, float] = {}
-        self._made: list[str] = []
-        self._adopted: list[str] = []
-        self._failed: dict[str, Mapping[str, str]] = {}
-        self._refused: dict[str, Decision] = {}
-        self._published: list[str] = []
+        self._tally = Tally()
 
     def apply(self) -> Applied:
         """Apply the plan. A failed step is reported, not raised; cancellation and a broken ledger are raised."""
@@ -121,9 +104,9 @@ class Engine:
         except BaseException as error:
             self._abort(error)
             raise
-        state = RunState.FAILED if self._failed else RunState.DONE
+        state = RunState.FAILED if self._tally.failed else RunState.DONE
         applied = self._applied(conflict)
-        self._write(EndRun(self._run.id, state, _summary(applied)))
+        self._write(EndRun(self._run.id, state, applied.summary()))
         return applied
 
     def _creations(self) -> list[Item]:
@@ -162,7 +145,7 @@ class Engine:
 
     def _adopted_now(self, name: str, version: Version) -> None:
         self._versions[version.key] = version
-        self._adopted.append(name)
+        self._tally.adopted.append(name)
         self._board.made(name)
         self._around.observer.step_adopted(version)
 
@@ -202,7 +185,7 @@ class Engine:
     def _note_made(self, event: Finished, manifest: Manifest, running: _Running) -> list[Item]:
         version = self._version(self._board.steps[event.node].node, manifest, event.seconds)
         self._versions[version.key] = version
-        self._made.append(event.node)
+        self._tally.made.append(event.node)
         self._board.made(event.node)
         self._around.observer.step_made(version)
         return [AddVersion(version, running.lease), *self._ended(running, AttemptState.DONE)]
@@ -210,7 +193,7 @@ class Engine:
     def _note_decided(self, decision: Decision) -> list[Item]:
         decision = replace(decision, run=self._run.id, made_at=stamp(self._around.clock))
         if not decision.passed:
-            self._refused[decision.node] = decision
+            self._tally.refused[decision.node] = decision
         self._board.decided(decision.node, passed=decision.passed)
         self._around.observer.decided(decision)
         return [AddDecision(decision)]
@@ -225,7 +208,7 @@ class Engine:
             self._again[name] = (self._around.clock.monotonic() + pause, running.lease)
             self._around.observer.step_retried(name, event.error, pause)
             return ended[:1]
-        self._failed[name] = event.error
+        self._tally.failed[name] = event.error
         self._board.failed(name)
         self._around.observer.step_failed(name, event.error)
         return ended
@@ -376,7 +359,7 @@ class Engine:
                     return answer.error
                 answer.get()
                 failpoint("publish.move.after")
-                self._published += [move.node for move in moves]
+                self._tally.published += [move.node for move in moves]
                 self._around.observer.published(moves)
             self._board.published(wave)
         return None
@@ -400,19 +383,10 @@ class Engine:
         attempts = [
             StartAttempt(replace(running.attempt, state=how, ended_at=ended)) for running in self._running.values()
         ]
-        self._around.ledger.write(*attempts, EndRun(self._run.id, state, _summary(self._applied(None))))
+        self._around.ledger.write(*attempts, EndRun(self._run.id, state, self._applied().summary()))
 
-    def _applied(self, conflict: HeadraceError | None) -> Applied:
-        return Applied(
-            run=self._run.id,
-            made=tuple(self._made),
-            adopted=tuple(self._adopted),
-            failed=dict(self._failed),
-            skipped=tuple(self._board.named(State.SKIPPED)),
-            refused=dict(self._refused),
-            published=tuple(self._published),
-            conflict=conflict,
-        )
+    def _applied(self, conflict: HeadraceError | None = None) -> Applied:
+        return self._tally.applied(self._run.id, self._board.named(State.SKIPPED), conflict)
 
     def _write(self, *items: Item) -> list[Answer]:
         """Write items of which none may be refused."""
@@ -421,12 +395,3 @@ class Engine:
             answer.get()
         return answers
 
-
-def _summary(applied: Applied) -> dict[str, object]:
-    return {
-        "made": list(applied.made),
-        "adopted": list(applied.adopted),
-        "failed": {name: error["code"] for name, error in applied.failed.items()},
-        "refused": sorted(applied.refused),
-        "published": list(applied.published),
-    }

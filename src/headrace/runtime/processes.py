@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from headrace.runtime.jobs import Event, Job, KitLoader
 
 
+_POLITE = {"OMP_WAIT_POLICY": "passive"}
+"""OpenMP threads that wait must sleep: spinning, they made a training 100 times slower beside other busy workers."""
+
+
 class _Worker:
     """One forked process and the pipe to it."""
 
@@ -58,7 +62,7 @@ class ProcessExecutor:
         ours, theirs = socket.socketpair()
         reading, self._lifeline = os.pipe()
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, "HEADRACE_MAIN_PROCESS": str(os.getpid())}
+        environment = {**_POLITE, **os.environ, "HEADRACE_MAIN_PROCESS": str(os.getpid())}
         command = [sys.executable, "-m", "headrace.runtime.zygote", str(theirs.fileno()), str(reading)]
         with self._log.open("ab") as log:
             self._zygote = subprocess.Popen(  # noqa: S603 - our own module

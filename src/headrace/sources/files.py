@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from headrace.ports.records import Batch
 
-    ColumnType: TypeAlias = pl.DataType | type[pl.DataType] | type[str | int | float | bool | date | datetime]
+    ColumnType: TypeAlias = pl.DataType | type[pl.DataType | str | int | float | bool | date | datetime]
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _THREADS = 4

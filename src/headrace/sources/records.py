@@ -102,7 +102,8 @@ def _outside_quotes(name: str, text: bytes, data: NDArray[np.uint8]) -> NDArray[
         )
     inside = np.cumsum(data == _QUOTE, dtype=np.uint8)
     inside &= 1
-    return inside == 0
+    outside: NDArray[np.bool_] = inside == 0
+    return outside
 
 
 def _names(name: str, line: bytes) -> tuple[str, ...]:

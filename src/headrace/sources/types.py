@@ -77,7 +77,7 @@ def _in_utc(file: str, column: pl.Series) -> pl.Series:
 def union_schema(batches: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
     """The types that every batch can be cast to, in the column order of the first one.
 
-    A column that has no value in any batch is text. Raises HR314 for types and HR315 for columns that do not go together.
+    A column that has no value in any batch is text. Raises HR314 for types that do not go together, HR315 for columns.
     """
     union: dict[str, str] = {}
     origin: dict[str, str] = {}
@@ -113,7 +113,7 @@ def _same_columns(first: str, union: Mapping[str, str], batch: str, schema: Mapp
 
 def _merged(one: str, other: str) -> str | None:
     """The type that holds the values of both; None where there is none."""
-    if one == other or other == "Null":
+    if other in (one, "Null"):
         return one
     if one == "Null":
         return other

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, did_you_mean
+from headrace.tables.rules import Rules, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 TYPES: dict[type, str] = {
     str: "String",
@@ -22,24 +22,7 @@ TYPES: dict[type, str] = {
     datetime: "Datetime",
     date: "Date",
 }
-_ORDERED = (int, float, datetime, date)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What `column(...)` was told, before the name and the type of the column are known."""
-
-    key: bool = False
-    event_time: bool = False
-    known_at: bool = False
-    isin: tuple[object, ...] | None = None
-    gt: object = None
-    ge: object = None
-    lt: object = None
-    le: object = None
-    matches: str | None = None
-    min_length: int | None = None
-    max_length: int | None = None
+_ROLES = ("event_time", "known_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,100 +50,110 @@ class Column:
         return self.rules.known_at
 
 
-def column(**rules: Any) -> Any:
-    """The rules of one column of a contract.
+class ColumnRules(TypedDict, total=False):
+    """What `column` takes.
 
-    `key=True`: part of the key, which no two rows share. `event_time=True`: when the event was due. `known_at=True`:
-    when the row became known. `isin=(...)`, `gt`, `ge`, `lt`, `le`: the values allowed. `matches="..."`: a regular
-    expression that the whole text must fit. `min_length`, `max_length`: of a text, in characters. Nulls are breaches,
-    unless the annotation allows them (`int | None`). Raises HR401 for an unknown rule.
+    `key`: part of the key, which no two rows share. `unique`: no two rows have the same value, nulls aside.
+    `event_time`: when the event was due. `known_at`: when the row became known (null: not yet). `isin`: the values that
+    are allowed. `gt`, `ge`, `lt`, `le`: limits of numbers and times. `matches`: a regular expression that the whole
+    text must fit (in Rust's dialect: no look-around). `min_length`, `max_length`: of a text, in characters.
+    `description`: for readers; it is not part of what is made.
     """
-    known = set(Rules.__dataclass_fields__)
+
+    key: bool
+    unique: bool
+    event_time: bool
+    known_at: bool
+    isin: Iterable[object]
+    gt: object
+    ge: object
+    lt: object
+    le: object
+    matches: str
+    min_length: int
+    max_length: int
+    description: str
+
+
+def column(**rules: Unpack[ColumnRules]) -> Any:  # noqa: ANN401 - it is assigned to columns of every type
+    """State the rules of one column of a contract, as `ColumnRules` names them, in ``distance: int = column(gt=0)``.
+
+    Nulls break the contract, unless the annotation allows them (`int | None`). Raises HR401 for an unknown rule.
+    """
+    known = [field.name for field in fields(Rules)]
     for name in rules:
         if name not in known:
-            from headrace.errors import did_you_mean
-
             raise HeadraceError("HR401", f"column() knows no rule {name!r}", fix=did_you_mean(name, known).capitalize())
-    if rules.get("isin") is not None:
-        rules["isin"] = tuple(rules["isin"])
-    return Rules(**rules)
+    given: dict[str, Any] = dict(rules)
+    if given.get("isin") is not None:
+        given["isin"] = tuple(given["isin"])
+    return Rules(**given)
 
 
 class Contract:
     """What a clean row looks like: derive from it and annotate columns, as in ``distance: int = column(gt=0)``.
 
-    Types are str, int, float, bool, datetime (UTC) and date; `X | None` allows nulls. A contract that derives from
-    another one adds columns to it. Rows that break a rule are set aside with the rule and the value. Raises HR401 to
-    HR405 while the class is made.
+    Types are str, int, float, bool, datetime (in UTC, to the microsecond) and date; `X | None` allows nulls. NaN counts
+    as null. A contract that derives from another one adds columns to it. Rows have exactly these columns; those that
+    break a rule are set aside with the rule and the value.
+
+    Making the class raises HR402 to HR405 and HR413 for a contract that cannot be kept.
     """
 
     __columns__: ClassVar[tuple[Column, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        inherited = {each.name: each for base in reversed(cls.__mro__[1:]) for each in vars(base).get("__columns__", ())}
-        own = {name: _column(cls, name, hint) for name, hint in _hints(cls).items() if name in cls.__annotations__}
-        cls.__columns__ = tuple({**inherited, **own}.values())
-        for flag in ("event_time", "known_at"):
-            marked = [each.name for each in cls.__columns__ if getattr(each, flag)]
-            if len(marked) > 1:
-                raise HeadraceError("HR404", f"{cls.__name__} marks {marked[0]} and {marked[1]} as {flag}")
+        columns = {each.name: each for base in reversed(cls.__mro__[1:]) for each in vars(base).get("__columns__", ())}
+        annotated = vars(cls).get("__annotations__", {})
+        for name, value in vars(cls).items():
+            if isinstance(value, Rules) and name not in annotated:
+                raise HeadraceError("HR403", f"{cls.__name__}.{name} has rules and no type")
+        hints = _hints(cls)
+        columns.update((name, _column(cls, name, hints[name])) for name in annotated if name in hints)
+        cls.__columns__ = tuple(columns.values())
+        for role in _ROLES:
+            with_role = [each.name for each in cls.__columns__ if getattr(each, role)]
+            if len(with_role) > 1:
+                raise HeadraceError("HR404", f"{cls.__name__} marks {with_role[0]} and {with_role[1]} as {role}")
 
     @classmethod
     def __headrace_canonical__(cls) -> object:
-        """The contract as plain data, for the fingerprint."""
-        return [[each.name, each.type, each.nullable, each.rules] for each in cls.__columns__]
+        """The contract as plain data, for the fingerprint: columns in order, and what decides which rows are clean."""
+        return [[each.name, each.type, each.nullable, each.rules.plain()] for each in cls.__columns__]
 
 
-def marked(contract: type[Contract] | None, flag: str) -> str | None:
+def marked(contract: type[Contract] | None, role: str) -> str | None:
     """The name of the column that a contract marks as `event_time` or `known_at`."""
-    columns: Sequence[Column] = contract.__columns__ if contract is not None else ()
-    return next((each.name for each in columns if getattr(each, flag)), None)
+    columns: Sequence[Column] = () if contract is None else contract.__columns__
+    return next((each.name for each in columns if getattr(each, role)), None)
 
 
 def keys(contract: type[Contract] | None) -> tuple[str, ...]:
     """The names of the key columns."""
-    return tuple(each.name for each in contract.__columns__ if each.key) if contract is not None else ()
+    return () if contract is None else tuple(each.name for each in contract.__columns__ if each.key)
 
 
 def _hints(cls: type) -> dict[str, object]:
     try:
-        return {name: hint for name, hint in typing.get_type_hints(cls).items() if not name.startswith("__")}
-    except NameError as error:
-        raise HeadraceError("HR402", f"{cls.__name__}: {error}") from error
+        hints = typing.get_type_hints(cls)
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise HeadraceError("HR402", f"{cls.__name__}: {error}") from None
+    return {name: hint for name, hint in hints.items() if not (name.startswith("__") and name.endswith("__"))}
 
 
 def _column(cls: type, name: str, hint: object) -> Column:
     where = f"{cls.__name__}.{name}"
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) or _is_union(hint) else (hint,)
-    nullable = type(None) in options
+    if name.startswith("_"):
+        raise HeadraceError("HR413", f"{where} begins with an underscore")
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    options = typing.get_args(hint) if union else (hint,)
     plain = [option for option in options if option is not type(None)]
-    if len(plain) != 1 or plain[0] not in TYPES:
-        raise HeadraceError("HR402", f"{where} is annotated as {hint}")
+    kind = plain[0] if len(plain) == 1 else None
+    if not isinstance(kind, type) or kind not in TYPES:
+        raise HeadraceError("HR402", f"{where} is annotated as {getattr(hint, '__name__', hint)}")
+    nullable = type(None) in options
     rules = vars(cls).get(name, Rules())
     if not isinstance(rules, Rules):
-        raise HeadraceError("HR403", f"{where} = {rules!r} is not column(...)")
-    _check_rules(where, plain[0], rules, nullable=nullable)
-    return Column(name, TYPES[plain[0]], nullable, rules)
-
-
-def _is_union(hint: object) -> bool:
-    return typing.get_origin(hint) is typing.Union
-
-
-def _check_rules(where: str, kind: type, rules: Rules, *, nullable: bool) -> None:
-    compared = [name for name in ("gt", "ge", "lt", "le") if getattr(rules, name) is not None]
-    if compared and kind not in _ORDERED:
-        raise HeadraceError("HR405", f"{where}: {compared[0]} does not fit {kind.__name__}")
-    textual = [name for name in ("matches", "min_length", "max_length") if getattr(rules, name) is not None]
-    if textual and kind is not str:
-        raise HeadraceError("HR405", f"{where}: {textual[0]} does not fit {kind.__name__}")
-    if (rules.event_time or rules.known_at) and kind is not datetime:
-        raise HeadraceError("HR405", f"{where}: a time must be a datetime, not {kind.__name__}")
-    if (rules.key or rules.event_time) and nullable:
-        raise HeadraceError("HR405", f"{where}: a key or an event time cannot be null")
-    if rules.matches is not None:
-        try:
-            re.compile(rules.matches)
-        except re.error as error:
-            raise HeadraceError("HR405", f"{where}: matches={rules.matches!r}: {error}") from error
+        raise HeadraceError("HR403", f"{where} = {rules!r:.60} is not column(...)")
+    return Column(name, TYPES[kind], nullable, checked(where, kind, rules, nullable=nullable))

@@ -1,126 +1,118 @@
-"""One pass over a frame: rows that keep the contract, and rows that are set aside with the rule and the value."""
+"""One pass over a frame: rows that keep the contract, and rows that are set aside with the rules and the values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from headrace.errors import HeadraceError, did_you_mean
-from headrace.tables.contract import keys
+from headrace.tables.breaches import BATCH, BETWEEN, COLUMN, RULE, VALUE, Split
+from headrace.tables.conform import conformed, dtype_of
+from headrace.tables.rules import LIMITS, whole
+from headrace.tables.uniqueness import set_doubles_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from headrace.tables.contract import Column, Contract
-
-_WIDER = {
-    "Int64": (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32),
-    "Float64": (pl.Float32, pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32),
-    "String": (pl.Categorical, pl.Enum),
-}
-RULE, COLUMN, VALUE, BATCH = "_rule", "_column", "_value", "_batch"
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """The rows that keep a contract, those that do not, and how many broke which rule first."""
+class Check:
+    """One rule: its text, its column, and the expression that is true for a breach."""
 
-    clean: pl.DataFrame
-    quarantined: pl.DataFrame
-    counts: Mapping[str, int]
+    text: str
+    column: str
+    breach: pl.Expr
 
 
-def split(frame: pl.DataFrame, contract: type[Contract], *, table: str, batch: str | None = None) -> Split:
-    """Set aside the rows that break a rule. Columns must be those of the contract (HR406, HR407), in any order.
+def split(
+    frame: pl.LazyFrame | pl.DataFrame, contract: type[Contract], *, table: str, batch: str | None = None
+) -> Split:
+    """Set aside the rows that break a contract.
 
-    A quarantined row keeps its columns, and tells the first rule that it breaks, the column, the value as text, and the
-    batch. Of rows that share a key the first one stays.
+    A quarantined row keeps its columns, and tells the rules that it breaks (`_rule`), their columns (`_column`), the
+    values there as text (`_value`), each joined by "; " in the same order, and the batch that it came from (`_batch`).
+    Of the rows that keep all other rules and share a key, or a value that is to be unique, the first one stays.
+
+    Args:
+        frame: The rows, with exactly the columns of the contract, in any order.
+        contract: The contract.
+        table: What the rows are called in an error.
+        batch: The batch that they came from.
+
+    Raises:
+        HeadraceError: HR406 for a missing column, HR407 for a wrong type, HR408 for a column too many.
     """
-    typed = conformed(frame, contract, table)
+    single = keep_rows(frame, contract, table=table, batch=batch)
+    return set_doubles_aside([single], [batch], contract)[0]
+
+
+def keep_rows(
+    frame: pl.LazyFrame | pl.DataFrame, contract: type[Contract], *, table: str, batch: str | None = None
+) -> Split:
+    """What `split` does, by the rules that look at one row only."""
+    typed = conformed(frame.lazy().collect(), contract, table)
     checks = [check for column in contract.__columns__ for check in _checks(column)]
-    names = keys(contract)
-    if names:
-        doubled = ~pl.struct(names).is_first_distinct()
-        checks.append((f"{', '.join(names)} is unique", names[0], doubled))
-    if not checks:
-        return Split(typed, _with_reasons(typed.clear(), [], batch), {})
-    broken = [condition.fill_null(value=False) for _, _, condition in checks]
-    bad = typed.select(pl.any_horizontal(broken)).to_series()
-    quarantined = _with_reasons(typed, checks, batch).filter(bad)
-    counts = dict(quarantined.group_by(RULE).len().sort(RULE).iter_rows())
-    return Split(typed.filter(~bad), quarantined, counts)
+    broken = typed.select(check.breach.fill_null(value=False).alias(str(n)) for n, check in enumerate(checks))
+    sums = broken.sum().row(0) if checks else ()
+    counts = {check.text: int(count) for check, count in zip(checks, sums, strict=True) if count}
+    if not counts:
+        return Split(_without_nan(typed, contract), _reasons(typed.clear(), [], batch), {})
+    bad = broken.select(pl.any_horizontal(pl.all())).to_series()
+    hits = broken.filter(bad).get_columns()
+    met = [(check, hit) for check, hit in zip(checks, hits, strict=True) if check.text in counts]
+    return Split(_without_nan(typed.filter(~bad), contract), _reasons(typed.filter(bad), met, batch), counts)
 
 
-def conformed(frame: pl.DataFrame, contract: type[Contract], table: str) -> pl.DataFrame:
-    """The columns of the contract, in its order and types; widening only. Raises HR406 (names) and HR407 (types)."""
-    wanted = [column.name for column in contract.__columns__]
-    for name in wanted:
-        if name not in frame.columns:
-            hint = did_you_mean(name, frame.columns)
-            raise HeadraceError("HR406", f"{table} has no column {name!r}, which its contract names", fix=hint)
-    extra = [name for name in frame.columns if name not in wanted]
-    if extra:
-        raise HeadraceError("HR408", f"{table} has columns that its contract does not name: {', '.join(extra)}")
-    return frame.select(_cast(column, frame.schema[column.name], table) for column in contract.__columns__)
+def _without_nan(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+    """Clean rows say in one way only that there is no number: null."""
+    floats = [each.name for each in contract.__columns__ if each.type == "Float64" and each.nullable]
+    return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
 
 
-def _cast(column: Column, found: pl.DataType, table: str) -> pl.Expr:
-    expression = pl.col(column.name)
-    if column.type == "Datetime":
-        if isinstance(found, pl.Datetime):
-            zoned = expression if found.time_zone else expression.dt.replace_time_zone("UTC")
-            return zoned.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
-    elif found == getattr(pl, column.type) or found in _WIDER.get(column.type, ()):
-        return expression.cast(getattr(pl, column.type))
-    if found == pl.Null:
-        return expression.cast(pl.Datetime("us", "UTC") if column.type == "Datetime" else getattr(pl, column.type))
-    raise HeadraceError("HR407", f"{table}.{column.name} is {found}, and its contract says {column.type}")
-
-
-def _checks(column: Column) -> list[tuple[str, str, pl.Expr]]:
-    """Each rule of a column: its text, the column, and the expression that is true for a breach."""
-    value, rules, name = pl.col(column.name), column.rules, column.name
+def _checks(column: Column) -> list[Check]:
+    """The rules of a column. A null breaks none of them but the one that forbids it."""
+    rules, name = column.rules, column.name
+    value = pl.col(name).fill_nan(None) if column.type == "Float64" else pl.col(name)
     found: list[tuple[str, pl.Expr]] = []
     if not column.nullable:
-        missing = value.is_null() | value.is_nan() if column.type == "Float64" else value.is_null()
-        found.append((f"{name} is not null", missing))
-    for word, symbol in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+        found.append(("is not null", value.is_null()))
+    for word, symbol in LIMITS.items():
         limit = getattr(rules, word)
         if limit is not None:
-            found.append((f"{name} {symbol} {limit}", ~getattr(value, word)(limit)))
+            found.append((f"{symbol} {_spelled(limit)}", ~getattr(value, word)(pl.lit(limit, dtype_of(column)))))
     if rules.isin is not None:
-        found.append((f"{name} in {rules.isin}", ~value.is_in(list(rules.isin))))
+        allowed = pl.Series(list(rules.isin), dtype=dtype_of(column))
+        found.append((f"in {_listed(rules.isin)}", ~value.is_in(allowed.implode())))
     if rules.matches is not None:
-        found.append((f"{name} matches {rules.matches}", ~value.str.contains(f"^(?:{rules.matches})$")))
+        found.append((f"matches {rules.matches}", ~value.str.contains(whole(rules.matches))))
     if rules.min_length is not None:
-        found.append((f"{name} has at least {rules.min_length} characters", value.str.len_chars() < rules.min_length))
+        found.append((f"has at least {rules.min_length} characters", value.str.len_chars() < rules.min_length))
     if rules.max_length is not None:
-        found.append((f"{name} has at most {rules.max_length} characters", value.str.len_chars() > rules.max_length))
-    return [(text, name, condition) for text, condition in found]
+        found.append((f"has at most {rules.max_length} characters", value.str.len_chars() > rules.max_length))
+    return [Check(f"{name} {text}", name, breach) for text, breach in found]
 
 
-def _with_reasons(
-    frame: pl.DataFrame, checks: list[tuple[str, str, pl.Expr]], batch: str | None
-) -> pl.DataFrame:
-    """The frame with the first broken rule of each row, its column and its value as text, and the batch."""
-    rule = column = value = pl.lit(None, pl.String)
-    for text, name, condition in reversed(checks):
-        hit = condition.fill_null(value=False)
-        rule = pl.when(hit).then(pl.lit(text)).otherwise(rule)
-        column = pl.when(hit).then(pl.lit(name)).otherwise(column)
-        value = pl.when(hit).then(pl.col(name).cast(pl.String)).otherwise(value)
-    return frame.with_columns(
-        rule.alias(RULE), column.alias(COLUMN), value.alias(VALUE), pl.lit(batch, pl.String).alias(BATCH)
-    )
+def _listed(values: tuple[Any, ...]) -> str:
+    return "(" + ", ".join(repr(each) if isinstance(each, str) else _spelled(each) for each in values) + ")"
 
 
-def doubles(frame: pl.DataFrame, names: tuple[str, ...], batch: str | None) -> pl.DataFrame:
-    """Rows that share their key with a row of an earlier batch, with that as the reason."""
-    return frame.with_columns(
-        pl.lit(f"{', '.join(names)} is unique").alias(RULE),
-        pl.lit(names[0]).alias(COLUMN),
-        pl.col(names[0]).cast(pl.String).alias(VALUE),
+def _spelled(value: object) -> str:
+    """A value as the user wrote it: the limit 0 of a float is 0, not 0.0."""
+    return f"{value:.0f}" if isinstance(value, float) and value == int(value) else str(value)
+
+
+def _reasons(aside: pl.DataFrame, hits: list[tuple[Check, pl.Series]], batch: str | None) -> pl.DataFrame:
+    """The rows with why they were set aside: each check with a truth value for each row."""
+    broken = [(check, pl.when(pl.lit(hit))) for check, hit in hits]
+    values = [when.then(pl.col(check.column).cast(pl.String).fill_null("null")) for check, when in broken]
+    return aside.with_columns(
+        _joined([when.then(pl.lit(check.text)) for check, when in broken]).alias(RULE),
+        _joined([when.then(pl.lit(check.column)) for check, when in broken]).alias(COLUMN),
+        _joined(values).alias(VALUE),
         pl.lit(batch, pl.String).alias(BATCH),
     )
+
+
+def _joined(texts: list[Any]) -> pl.Expr:
+    return pl.concat_str(texts, separator=BETWEEN, ignore_nulls=True) if texts else pl.lit(None, pl.String)

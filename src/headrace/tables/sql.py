@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.tables.table import Table
@@ -10,14 +10,28 @@ from headrace.tables.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import duckdb
     import polars as pl
 
     from headrace.graph.node import Options, RowsNode
     from headrace.tables.contract import Contract
 
+_SEALED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+}
+_CLOCKS = (
+    *("now", "today", "current_date", "current_localtime", "current_localtimestamp", "get_current_time"),
+    *("get_current_timestamp", "transaction_timestamp"),
+)
+_CHANCES = ("random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7")
+
 
 class SqlTable(Table):
-    """A table whose rows a query makes. The text of the query, without needless white space, is its code."""
+    """A table whose rows a query makes. It finds each input under the name of its node; the dialect is DuckDB's.
+
+    Times are in UTC. A query that asks for the present or for chance fails: what a table holds depends on its inputs.
+    """
 
     kind: ClassVar[str] = "table"
 
@@ -30,33 +44,46 @@ class SqlTable(Table):
         contract: type[Contract] | None = None,
         options: Options | None = None,
     ) -> None:
-        self.query = query
-        super().__init__(name, inputs, self._run_query, contract=contract, options=options)
+        self.query = query.strip()
+        super().__init__(name, inputs, self._rows, contract=contract, options=options)
 
     def functions(self) -> Sequence[Callable[..., object] | type]:
         """None: the query is a setting."""
         return ()
 
     def settings(self) -> Mapping[str, object]:
-        """The settings of a table, and the query."""
-        return {**super().settings(), "query": " ".join(self.query.split())}
+        """The settings of a table, and the text of the query."""
+        return {**super().settings(), "query": self.query}
 
-    def _run_query(self, *frames: pl.LazyFrame) -> pl.DataFrame:
+    def _rows(self, *frames: pl.LazyFrame) -> pl.DataFrame:
         names = [each.name for each in self.inputs]
-        return run_query(self.query, dict(zip(names, frames, strict=True)))
+        return run_query(self.query, dict(zip(names, frames, strict=True)), self.name)
 
 
-def run_query(query: str, frames: Mapping[str, Any]) -> pl.DataFrame:
-    """Run one query over frames by name, without access to files or to the network. Raises HR425."""
+def run_query(query: str, frames: Mapping[str, pl.LazyFrame], node: str) -> pl.DataFrame:
+    """The answer to one query over frames by name. Whole numbers stay whole numbers. Raises HR425."""
     import duckdb
+    import polars as pl
 
-    connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        for name, frame in frames.items():
-            connection.register(name, frame.collect().to_arrow())
-        return connection.sql(query).pl()
-    except duckdb.Error as error:
-        raise HeadraceError("HR425", str(error)) from error
-    finally:
-        connection.close()
+    with duckdb.connect(":memory:", config=_SEALED) as connection:
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name in (*_CLOCKS, *_CHANCES):
+                reason = f"{name}() differs from one time to the next, and what a table holds depends on its inputs"
+                connection.execute(f"CREATE MACRO \"{name}\"() AS error('{reason}')")
+            for name, frame in frames.items():
+                connection.register(name, frame)
+            answer = connection.sql(query)
+            if answer is None:
+                raise HeadraceError("HR425", f"{node}: the query asks for nothing")
+            return pl.DataFrame(_narrow(answer).to_arrow_table())
+        except duckdb.Error as error:
+            raise HeadraceError("HR425", f"{node}: {str(error).strip()}") from None
+
+
+def _narrow(answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The answer with 128-bit integers, which sums of integers are, as 64-bit ones; what does not fit is an error."""
+    sums = [f'"{name}"' for name, kind in zip(answer.columns, answer.types, strict=True) if str(kind) == "HUGEINT"]
+    if not sums:
+        return answer
+    return answer.project(f"* REPLACE ({', '.join(f'CAST({name} AS BIGINT) AS {name}' for name in sums)})")

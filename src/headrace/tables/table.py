@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode, largest_subset
 from headrace.ports.records import Manifest
 from headrace.sources.source import Source
-from headrace.tables.contract import keys, marked
-from headrace.tables.frames import call, convert, failed, to_lazy, wanted_frames
+from headrace.tables.contract import Contract
+from headrace.tables.frames import wanted_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,25 +17,38 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.graph.node import Options
-    from headrace.ports.records import Json, Ref, Version
+    from headrace.ports.records import Facts, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
-    from headrace.tables.contract import Contract
+    from headrace.tables.making import Made, Parts
 
-_BREACHES = ("quarantine", "fail")
+_ANSWERS = ("quarantine", "fail")
+TABLE, QUARANTINE = "table", "quarantine"
+"""The outputs of a version: the clean rows, and, of a table with a contract, those that were set aside."""
 
 
-@dataclass
-class _Parts:
-    """What one making has found so far: clean rows, quarantined rows, and how many broke which rule."""
+class TableSettings(TypedDict, total=False):
+    """How a table is made.
 
-    clean: list[pl.DataFrame] = field(default_factory=list)
-    quarantined: list[pl.DataFrame] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
+    `contract`: what a clean row looks like. `on_breach`: rows that break the contract are set aside ("quarantine", the
+    default) or stop the table ("fail"). `max_quarantined`: the largest share of rows, from 0 to 1, that may be set
+    aside; more stop the table. `incremental`: the function is called for each new batch of its one source, and the rows
+    are appended; it promises that f(A + B) = f(A) + f(B).
+    """
+
+    contract: type[Contract] | None
+    on_breach: str
+    max_quarantined: float | None
+    incremental: bool
 
 
 class Table(RowsNode):
-    """Rows made by the user's function out of the rows of the inputs; it can be called like the plain function."""
+    """Rows made by the user's function out of the rows of the inputs; it can be called like the plain function.
+
+    The facts of a version are `rows`, `new_rows`, `quarantined`, `rules` (how many rows broke each), `columns`,
+    `schema`, `input_schema`, of a contract with an event time `first_event` and `last_event`, and of an incremental
+    table `batches` (rows and quarantined rows of each).
+    """
 
     kind: ClassVar[str] = "table"
 
@@ -46,25 +58,43 @@ class Table(RowsNode):
         inputs: Sequence[RowsNode],
         function: Callable[..., Any],
         *,
-        contract: type[Contract] | None = None,
-        on_breach: str = "quarantine",
-        max_quarantined: float | None = None,
-        incremental: bool = False,
         options: Options | None = None,
+        **settings: Unpack[TableSettings],
     ) -> None:
-        if on_breach not in _BREACHES:
-            raise HeadraceError("HR409", f"{name}: on_breach is {on_breach!r}")
-        if incremental and (len(inputs) != 1 or not isinstance(inputs[0], Source)):
-            raise HeadraceError("HR410", f"{name} is incremental and has inputs {[each.name for each in inputs]}")
         super().__init__(name, inputs, options)
         self.function = function
-        self.contract = contract
-        self.on_breach = on_breach
-        self.max_quarantined = max_quarantined
-        self.incremental = incremental
-        self._frames = wanted_frames(function, len(inputs), name)
+        self.contract = settings.get("contract")
+        self.on_breach = settings.get("on_breach", "quarantine")
+        self.max_quarantined = settings.get("max_quarantined")
+        self.incremental = settings.get("incremental", False)
+        self._check_inputs()
+        self._check_contract()
+        self._frames = wanted_frames(function, len(self.inputs), name)
 
-    def __call__(self, *frames: Any) -> Any:
+    def _check_inputs(self) -> None:
+        for node in self.inputs:
+            if not isinstance(node, RowsNode):
+                raise HeadraceError("HR416", f"{self.name} has the input {node!r:.60}")
+        if self.incremental and (len(self.inputs) != 1 or not isinstance(self.inputs[0], Source)):
+            names = ", ".join(f"{node.name} (a {node.kind})" for node in self.inputs)
+            raise HeadraceError("HR410", f"{self.name} is incremental, and its inputs are {names or 'none'}")
+
+    def _check_contract(self) -> None:
+        contract, share = self.contract, self.max_quarantined
+        if contract is not None and not (isinstance(contract, type) and issubclass(contract, Contract)):
+            raise HeadraceError("HR415", f"{self.name} has the contract {contract!r:.60}")
+        if self.on_breach not in _ANSWERS:
+            raise HeadraceError("HR409", f"{self.name}: on_breach is {self.on_breach!r}")
+        if share is not None and not 0 <= share <= 1:
+            raise HeadraceError("HR409", f"{self.name}: max_quarantined is {share}")
+        if share is not None and self.on_breach == "fail":
+            raise HeadraceError(
+                "HR409", f'{self.name}: on_breach="fail" allows no breach, max_quarantined={share} does'
+            )
+        if contract is None and (share is not None or self.on_breach == "fail"):
+            raise HeadraceError("HR409", f"{self.name} says what a breach does, and has no contract")
+
+    def __call__(self, *frames: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
         """The plain function, for a unit test."""
         return self.function(*frames)
 
@@ -95,151 +125,82 @@ class Table(RowsNode):
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The clean rows."""
-        return stores.tables.scan(version.manifest.outputs["table"])
+        return stores.tables.scan(version.manifest.outputs[TABLE])
 
     def quarantine(self, version: Version, stores: Stores) -> pl.LazyFrame | None:
         """The rows that were set aside, with `_rule`, `_column`, `_value` and `_batch`; None without a contract."""
-        ref = version.manifest.outputs.get("quarantine")
+        ref = version.manifest.outputs.get(QUARANTINE)
         return None if ref is None else stores.tables.scan(ref)
 
     def make(self, step: Step, context: Context) -> Manifest:
-        """Run the function, check the contract, write the quarantine and then the rows. Raises HR4xx."""
-        base = self._usable(step.base, context)
-        parts = self._run(context, None if base is None else base.batches)
-        if base is not None and self._doubles(parts, base, context):
-            context.log("a key appears in an earlier batch as well: made from all batches")
-            base, parts = None, self._run(context, None)
-        return self._write(step.key, parts, base, context)
+        """Call the function, check the contract, write the rows that were set aside and then the clean ones.
 
-    def _usable(self, base: Version | None, context: Context) -> Version | None:
-        """The base, unless the schema of the source has changed since it was made."""
-        if base is None or base.manifest.facts["input_schema"] != self._input_schema(context):
-            return None
-        return base
+        The base is left aside, and all batches are made again, where a refresh asks for it, and where the result would
+        otherwise depend on the order in which they arrived: where the columns of the source or of the rows have
+        changed, or where what is to be unique appears in a row of the base as well. So a version is what a rebuild
+        would have made.
+
+        Raises:
+            HeadraceError: HR406 to HR408, HR411 to HR414, HR422 and HR423. Nothing is published then.
+        """
+        base = step.base
+        if base is not None and (
+            base.generation != step.generation
+            or base.manifest.facts["input_schema"] != self._input_schema(context)
+            or base.batches.keys() >= context.versions[self.inputs[0].name].batches.keys()
+        ):
+            base = None
+        parts = self._run(context, {} if base is None else base.batches)
+        if base is not None and not self._continues(parts, base, context):
+            context.log("made from all batches: new rows do not simply go after those that are there")
+            base, parts = None, self._run(context, {})
+        return self._write(step.key, parts.made(self.name, self.contract), base, context)
 
     def _input_schema(self, context: Context) -> Json:
         return {each.name: context.versions[each.name].manifest.facts.get("schema") for each in self.inputs}
 
-    def _run(self, context: Context, done: Mapping[str, str] | None) -> _Parts:
+    def _run(self, context: Context, done: Mapping[str, str]) -> Parts:
         """Call the function: once for each new batch of an incremental table, else once for all rows."""
-        parts = _Parts()
+        from headrace.tables.making import Parts, Recipe
+
+        recipe = Recipe(self.name, self.function, self._frames, self.contract)
         if not self.incremental:
-            frames = [cast("RowsNode", each).read(context.versions[each.name], context.stores) for each in self.inputs]
-            self._add(parts, self._called(frames), None)
-        else:
-            source = cast("Source", self.inputs[0])
-            version = context.versions[source.name]
-            wanted = [name for name in sorted(version.batches) if name not in (done or {})]
-            for number, (name, frame) in enumerate(source.read_batches(version, context.stores, wanted)):
-                context.progress(number, len(wanted))
-                self._add(parts, self._called([frame]), name)
-        self._set_doubles_aside(parts)
-        return parts
+            inputs = [cast("RowsNode", each) for each in self.inputs]
+            return Parts(
+                [None], [recipe.rows([each.read(context.versions[each.name], context.stores) for each in inputs])]
+            )
+        source = cast("Source", self.inputs[0])
+        version = context.versions[source.name]
+        wanted = [batch for batch in sorted(version.batches) if batch not in done]
+        splits = []
+        for number, (batch, frame) in enumerate(source.read_batches(version, context.stores, wanted)):
+            context.progress(number, len(wanted))
+            splits.append(recipe.rows([frame], batch))
+        context.progress(len(wanted), len(wanted))
+        return Parts(wanted, splits)
 
-    def _called(self, frames: Sequence[pl.LazyFrame]) -> pl.DataFrame:
-        arguments = [convert(frame, kind) for frame, kind in zip(frames, self._frames, strict=True)]
-        result = to_lazy(call(self.function, arguments, self.name), self.name)
-        try:
-            return result.collect()
-        except Exception as error:
-            raise failed(self.function, self.name, error) from error
+    def _continues(self, parts: Parts, base: Version, context: Context) -> bool:
+        """Whether a rebuild from all batches would have made the rows of the base and then these."""
+        from headrace.tables.making import schema_of
 
-    def _add(self, parts: _Parts, frame: pl.DataFrame, batch: str | None) -> None:
-        if self.contract is None:
-            parts.clean.append(frame)
-            return
-        from headrace.tables.quarantine import split
-
-        found = split(frame, self.contract, table=self.name, batch=batch)
-        parts.clean.append(found.clean)
-        parts.quarantined.append(found.quarantined)
-        for rule, count in found.counts.items():
-            parts.counts[rule] = parts.counts.get(rule, 0) + count
-
-    def _set_doubles_aside(self, parts: _Parts) -> None:
-        """Keys that appear in two of the new batches: the row of the later batch, by name, is set aside."""
-        names = keys(self.contract)
-        if not names or len(parts.clean) < 2:  # noqa: PLR2004 - one batch has been checked by itself
-            return
-        import polars as pl
-
-        from headrace.tables.quarantine import doubles
-
-        rows = pl.concat(parts.clean)
-        later = ~rows.select(pl.struct(names).is_first_distinct()).to_series()
-        if not later.any():
-            return
-        start = 0
-        for number, frame in enumerate(parts.clean):
-            here = later.slice(start, frame.height)
-            start += frame.height
-            batch = parts.quarantined[number].get_column("_batch")[0] if parts.quarantined[number].height else None
-            parts.quarantined.append(doubles(frame.filter(here), names, batch))
-            parts.clean[number] = frame.filter(~here)
-        rule = f"{', '.join(names)} is unique"
-        parts.counts[rule] = parts.counts.get(rule, 0) + int(later.sum())
-
-    def _doubles(self, parts: _Parts, base: Version, context: Context) -> bool:
-        """Whether a new row has the key of a row that the base holds."""
-        names = keys(self.contract)
-        if not names or not parts.clean:
+        if schema_of(parts.splits[0].clean) != base.manifest.facts["schema"]:
             return False
-        import polars as pl
+        stores = context.stores
+        return not parts.collide(self.read(base, stores), self.quarantine(base, stores), self.contract)
 
-        new = pl.concat(parts.clean).lazy().select(names)
-        return not self.read(base, context.stores).select(names).join(new, on=list(names), how="semi").collect().is_empty()
-
-    def _write(self, key: str, parts: _Parts, base: Version | None, context: Context) -> Manifest:
-        import polars as pl
-
-        before = dict(base.manifest.facts) if base is not None else {}
-        rows = sum(frame.height for frame in parts.clean) + before.get("rows", 0)
-        quarantined = sum(frame.height for frame in parts.quarantined) + before.get("quarantined", 0)
-        counts = dict(before.get("rules", {}))
-        for rule, count in parts.counts.items():
-            counts[rule] = counts.get(rule, 0) + count
-        self._refuse(rows, quarantined, counts, parts)
+    def _write(self, key: str, made: Made, base: Version | None, context: Context) -> Manifest:
+        facts = made.facts(self.contract, {} if base is None else base.manifest.facts)
+        made.refuse(facts, 0.0 if self.on_breach == "fail" else self.max_quarantined)
+        old: Mapping[str, Ref] = {} if base is None else base.manifest.outputs
         outputs: dict[str, Ref] = {}
         if self.contract is not None:
-            old = base.manifest.outputs["quarantine"] if base is not None else None
-            aside = pl.concat(parts.quarantined)
-            outputs["quarantine"] = context.stores.tables.write(key, f"{self.name}.quarantine", aside, old)
-        old = base.manifest.outputs["table"] if base is not None else None
-        clean = pl.concat(parts.clean)
-        outputs["table"] = context.stores.tables.write(key, self.name, clean, old)
-        facts = {
-            "rows": rows,
-            "new_rows": clean.height,
-            "quarantined": quarantined,
-            "rules": counts,
-            "schema": {name: str(kind) for name, kind in clean.schema.items()},
-            "input_schema": self._input_schema(context),
-            **self._times(clean, before),
-        }
-        context.log(f"{rows} rows, {clean.height} of them new; {quarantined} set aside")
-        return Manifest(key, outputs, facts)
+            name = f"{self.name}.{QUARANTINE}"
+            outputs[QUARANTINE] = context.stores.tables.write(key, name, made.aside, old.get(QUARANTINE))
+        outputs[TABLE] = context.stores.tables.write(key, self.name, made.clean, old.get(TABLE))
+        context.log(_told(facts))
+        return Manifest(key, outputs, {**facts, "input_schema": self._input_schema(context)})
 
-    def _refuse(self, rows: int, quarantined: int, counts: Mapping[str, int], parts: _Parts) -> None:
-        """Nothing is published when no row is left, or when too many were set aside."""
-        if rows == 0:
-            detail = "; ".join(f"{count} rows break {rule}" for rule, count in counts.items())
-            raise HeadraceError("HR411", f"{self.name} has no rows{' left: ' + detail if detail else ''}")
-        share = quarantined / (rows + quarantined)
-        limit = 0.0 if self.on_breach == "fail" else self.max_quarantined
-        if limit is not None and share > limit:
-            listed = ", ".join(f"{rule}: {count}" for rule, count in sorted(counts.items()))
-            shown = [row for frame in parts.quarantined for row in frame.head(3).to_dicts()][:3]
-            examples = ", ".join(f"{row['_column']} = {row['_value']}" for row in shown)
-            what = f"{self.name}: {quarantined} of {rows + quarantined} rows break its contract ({listed}); {examples}"
-            raise HeadraceError("HR412", what)
 
-    def _times(self, clean: pl.DataFrame, before: Mapping[str, Any]) -> dict[str, str]:
-        """The first and the last event time, as text."""
-        name = marked(self.contract, "event_time")
-        if name is None:
-            return {}
-        times = clean.get_column(name)
-        found = [times.min(), times.max()] if times.len() else []
-        texts = [value.isoformat() for value in cast("list[Any]", found)]
-        texts += [before[bound] for bound in ("first_event", "last_event") if bound in before]
-        return {"first_event": min(texts), "last_event": max(texts)}
+def _told(facts: Facts) -> str:
+    rules = "".join(f"\n  {count} rows: {rule}" for rule, count in facts["rules"].items())
+    return f"{facts['rows']} rows, {facts['new_rows']} of them new; {facts['quarantined']} set aside{rules}"

@@ -166,7 +166,7 @@ class LedgerSuite(LedgerTests):
         expect(ledger.live([first.key]) == {}, "it is not live")
         expect(ledger.write(AddVersion(again))[0].get() == again, "the new one counts")
         expect(ledger.live([first.key]) == {first.key: again}, "it is live")
-        expect(ledger.verify() == 3, "three entries")
+        expect(ledger.verify() == 3, "three entries")  # noqa: PLR2004 - see above
 
     def test_decisions(self, tmp_path: Path) -> None:
         """The first of a key wins; asked for by candidate."""

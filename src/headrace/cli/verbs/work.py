@@ -51,7 +51,10 @@ def _problems(cli: Session) -> tuple[list[HeadraceError], int]:
     from headrace.graph.coding import code_of
 
     workspace = cli.workspace
-    graph = workspace.graph
+    try:
+        graph = workspace.graph
+    except HeadraceError as error:  # a declaration that is refused at once, or a module that cannot be imported
+        return [error], 0
     problems: list[HeadraceError] = []
     for node in graph:
         problems += node.check()

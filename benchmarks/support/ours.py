@@ -1,0 +1,33 @@
+"""Headrace's own processes, as benchmarks start them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.support.children import run
+from benchmarks.support.venvs import ROOT
+
+COMMAND = str(Path(sys.executable).with_name("headrace"))
+"""The command line of the environment that the benchmarks run in."""
+
+_TIMEOUT = 300.0
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Our own environment, without settings of Headrace, and with `benchmarks` to be found in any folder."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), **more}
+
+
+def answer_of(module: str, project: Path, *arguments: object) -> str:
+    """Run a module of `benchmarks.workloads` on a project, and return what it writes into the file named last.
+
+    Raises:
+        BenchError: It failed or took too long.
+    """
+    answer = project.parent / "answer.txt"
+    argv = [sys.executable, "-m", module, str(project), *map(str, arguments), str(answer)]
+    run(argv, environment(), project.parent / "workload.log", _TIMEOUT)
+    return answer.read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What Headrace is measured by: generated projects, and what is done to them in processes of their own."""

@@ -1,0 +1,100 @@
+"""Rows that share a key, or a value that is to be unique, with an earlier row: over all batches, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from headrace.tables.breaches import BATCH, COLUMN, RULE, VALUE, Split, added
+from headrace.tables.contract import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headrace.tables.contract import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """Columns whose values, taken together, no two rows share. Rows with a null in one of them are left out."""
+
+    text: str
+    names: tuple[str, ...]
+
+    def later(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that come after another one of the same values."""
+        present = rows.drop_nulls(self.names)
+        values = pl.col(self.names[0]) if len(self.names) == 1 else pl.struct(self.names)
+        return present.filter(~values.is_first_distinct())
+
+
+def unique_rules(contract: type[Contract]) -> list[Unique]:
+    """What is unique by the contract: the key first, then single columns, in order."""
+    together = keys(contract)
+    single = [(each.name,) for each in contract.__columns__ if each.rules.unique and (each.name,) != together]
+    return [Unique(f"{', '.join(names)} is unique", names) for names in (together, *single) if names]
+
+
+def set_doubles_aside(parts: Sequence[Split], batches: Sequence[str | None], contract: type[Contract]) -> list[Split]:
+    """Of rows that share what is to be unique, keep the first one: in the first part that has one, by its order.
+
+    The rules are applied one after the other, each to the rows that the rules before it have kept.
+    """
+    rules = unique_rules(contract)
+    names = list(dict.fromkeys(name for rule in rules for name in rule.names))
+    if not names:
+        return list(parts)
+    left = pl.concat([part.clean.select(names) for part in parts]).with_row_index("_row")
+    broken = np.full(left.height, -1, dtype=np.int64)
+    for number, rule in enumerate(rules):
+        later = rule.later(left)
+        if later.height:
+            broken[later.get_column("_row").to_numpy()] = number
+            left = left.join(later.select("_row"), on="_row", how="anti", maintain_order="left")
+    if left.height == len(broken):
+        return list(parts)
+    ends = np.cumsum([part.clean.height for part in parts])
+    pieces = np.split(broken, ends[:-1])
+    return [_set_aside(part, batch, piece, rules) for part, batch, piece in zip(parts, batches, pieces, strict=True)]
+
+
+def _set_aside(part: Split, batch: str | None, broken: np.ndarray, rules: Sequence[Unique]) -> Split:
+    """One part without its doubles. `broken` has, for each clean row, the number of the rule it breaks, or -1."""
+    aside = [part.quarantined]
+    counts = {}
+    for number, rule in enumerate(rules):
+        rows = part.clean.filter(pl.Series(broken == number))
+        if rows.height:
+            counts[rule.text] = rows.height
+            aside.append(_with_reason(rows, rule, batch))
+    clean = part.clean.filter(pl.Series(broken < 0)) if counts else part.clean
+    return Split(clean, pl.concat(aside), added([part.counts, counts]))
+
+
+def _with_reason(rows: pl.DataFrame, rule: Unique, batch: str | None) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.lit(rule.text).alias(RULE),
+        pl.lit(", ".join(rule.names)).alias(COLUMN),
+        pl.concat_str([pl.col(name).cast(pl.String) for name in rule.names], separator=", ").alias(VALUE),
+        pl.lit(batch, pl.String).alias(BATCH),
+    )
+
+
+def collides(parts: Sequence[Split], clean: pl.LazyFrame, aside: pl.LazyFrame, contract: type[Contract]) -> bool:
+    """Whether a new row shares what is to be unique with a row of the base.
+
+    Then which row stays would depend on the order in which batches arrived. Asked are all new rows that keep the other
+    rules, against the clean rows of the base and those that were set aside as doubles.
+    """
+    rules = unique_rules(contract)
+    texts = [rule.text for rule in rules]
+    doubles = aside.filter(pl.col(RULE).is_in(texts))
+    for rule in rules:
+        new = pl.concat([part.clean.select(rule.names) for part in parts]).drop_nulls().lazy()
+        old = pl.concat([clean.select(rule.names), doubles.select(rule.names)])
+        if not old.join(new, on=list(rule.names), how="semi").head(1).collect().is_empty():
+            return True
+    return False
