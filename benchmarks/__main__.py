@@ -34,18 +34,21 @@ class Module(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One benchmark: its module, how many rounds it is worth at most, and whether the floor must run beside it."""
+    """One benchmark: its module, how many rounds it is worth at most, and whether it brings a floor of its own, or none."""
 
     module: str
     about: str
     rounds: int
-    beside_floor: bool = True
+    alone: bool = False
 
 
 FLOOR = "floor"
 BENCHES = {
     FLOOR: Bench("benchmarks.floor", "one SQLite transaction with fsync a step: chain, fan-out", 99),
     "steps": Bench("benchmarks.headrace_steps", "Headrace: chain, fan-out", 99),
+    "crash": Bench("benchmarks.headrace_crash", "Headrace: kill -9 in a chain, to the first new step", 99, alone=True),
+    "plan": Bench("benchmarks.headrace_plan", "Headrace: a plan of 1,000 unchanged nodes", 99, alone=True),
+    "startup": Bench("benchmarks.startup", "Headrace: --help and plan, from start to end", 99, alone=True),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(arguments: argparse.Namespace) -> int:
     names = arguments.names or list(BENCHES)
-    if FLOOR not in names and any(BENCHES[name].beside_floor for name in names):
+    if FLOOR not in names and any(not BENCHES[name].alone for name in names):
         names = [FLOOR, *names]
     machine = _machine(arguments.scratch)
     print("  ".join(f"{name}: {value}" for name, value in machine.items()))

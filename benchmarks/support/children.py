@@ -94,8 +94,8 @@ def run(argv: Sequence[str], env: Mapping[str, str], log: Path, timeout: float, 
         raise BenchError(f"{' '.join(argv)} ended with {code}\n{started.last_words()}")
 
 
-def wait_for(what: str, probe: Callable[[], bool], started: Child, timeout: float) -> None:
-    """Ask `probe` until it says yes. `started` is who must be alive for that.
+def wait_for(what: str, probe: Callable[[], bool], started: Child, timeout: float, *, pause: float = 0.05) -> None:
+    """Ask `probe` every `pause` seconds until it says yes. `started` is who must be alive for that.
 
     Raises:
         BenchError: The process died, or the answer was no for `timeout` seconds.
@@ -106,7 +106,7 @@ def wait_for(what: str, probe: Callable[[], bool], started: Child, timeout: floa
             raise BenchError(f"{what}: it ended with {started.process.returncode}\n{started.last_words()}")
         if time.perf_counter() > deadline:
             raise BenchError(f"{what}: not within {timeout:.0f} s\n{started.last_words()}")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.support.children import run
+from benchmarks.support.figures import BenchError
 from benchmarks.support.venvs import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COMMAND = str(Path(sys.executable).with_name("headrace"))
 """The command line of the environment that the benchmarks run in."""
@@ -31,3 +38,23 @@ def answer_of(module: str, project: Path, *arguments: object) -> str:
     argv = [sys.executable, "-m", module, str(project), *map(str, arguments), str(answer)]
     run(argv, environment(), project.parent / "workload.log", _TIMEOUT)
     return answer.read_text(encoding="utf-8")
+
+
+def bare_python() -> float:
+    """Seconds that the interpreter takes to start, to do nothing, and to end."""
+    return seconds_of([sys.executable, "-c", "pass"])
+
+
+def seconds_of(argv: Sequence[str]) -> float:
+    """Seconds that a command takes from start to end. What it prints is dropped.
+
+    Raises:
+        BenchError: It failed; the message holds what it said.
+    """
+    begin = time.perf_counter()
+    done = subprocess.run(argv, env=environment(), capture_output=True, check=False, timeout=_TIMEOUT)
+    seconds = time.perf_counter() - begin
+    if done.returncode:
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        raise BenchError(f"{' '.join(argv)} ended with {done.returncode}\n{said}")
+    return seconds

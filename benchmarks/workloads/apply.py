@@ -23,7 +23,9 @@ def main() -> None:
         applied = workspace.apply(workspace.question(), Observer())
         seconds = time.perf_counter() - begin
     if len(applied.made) != steps or len(applied.published) != steps:
-        sys.exit(f"{len(applied.made)} of {steps} steps were made, {len(applied.published)} published: {applied.failed}")
+        sys.exit(
+            f"{len(applied.made)} of {steps} steps were made, {len(applied.published)} published: {applied.failed}"
+        )
     file.write_text(repr(seconds), encoding="utf-8")
 
 

@@ -82,3 +82,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return "there are none yet"
     shown = ", ".join(names[:8])
     return f"known: {shown}" + (", ..." if len(names) > 8 else "")  # noqa: PLR2004 - as many as are shown
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The same hint as the beginning of a sentence."""
+    hint = did_you_mean(name, known)
+    return hint[:1].upper() + hint[1:]

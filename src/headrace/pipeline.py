@@ -74,7 +74,7 @@ class Pipeline:
         contract: type[Contract] | None = None,
         options: Options | None = None,
     ) -> Table:
-        """Declare a table that a query makes; it finds each input under the name of its node. The dialect is DuckDB's."""
+        """Declare a table that a query makes, in DuckDB's dialect; it finds each input under the name of its node."""
         return self._add(SqlTable(name, inputs, query, contract=contract, options=options))
 
     def features(

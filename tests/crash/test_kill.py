@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from headrace.ports.failpoints import FAILPOINTS
 from tests.crash.conftest import tell
 from tests.support import story
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PASSES = (1, 2, 5)
 """At which pass of a failpoint the process is killed; one kill after the other, in the same story."""

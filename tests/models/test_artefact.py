@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import skops.io
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import Birch
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -179,6 +180,9 @@ def test_the_file_cannot_widen_what_is_trusted(tmp_path: Path) -> None:
         crafted({}),
         crafted(node("NoSuchNode", "builtins", "int")),
         crafted({**node("NdArrayNode", "numpy", "ndarray", type="numpy", file="missing.npy"), "protocol": 2}),
+        crafted(
+            {**node("NdArrayNode", "numpy", "ndarray", type="numpy", file="a.npy"), "protocol": 2}, **{"a.npy": b"?"}
+        ),
     ],
 )
 def test_what_is_no_artefact_is_refused(content: bytes) -> None:
@@ -224,6 +228,8 @@ def test_own_code_inside_an_estimator_is_refused_when_it_is_stored() -> None:
     neighbours = make_pipeline(ColumnTransformer([("x", SimpleImputer(), ["x"])]), KNeighborsClassifier())
     with pytest.raises(HeadraceError, match=r"HR520 .*KDTree"):
         dump(neighbours.fit(X, y))
+    with pytest.raises(HeadraceError, match=r"HR520 sklearn\.cluster.*Birch cannot be stored"):
+        dump(Birch())
 
 
 def test_the_loader_reads_what_skops_itself_writes() -> None:

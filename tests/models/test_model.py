@@ -370,6 +370,13 @@ def test_mistakes_are_found_when_a_model_is_made(world: World, code: str, settin
         world.make(world.model(lateness, **settings))
 
 
+def test_a_class_that_only_the_holdout_has_is_refused(tmp_path: Path) -> None:
+    late = pl.when(pl.col("flight_id") > 1150).then(2).otherwise(pl.col("late").cast(pl.Int64))
+    world = World(tmp_path, flights().with_columns(distance=late))
+    with pytest.raises(HeadraceError, match=r"HR511 .*held-out rows"):
+        world.make(world.model(lateness, label="distance", inputs=["carrier"]))
+
+
 def test_missing_values_that_the_estimator_refuses_name_the_line(world: World) -> None:
     def fit(data: TrainingSet) -> LogisticRegression:
         return LogisticRegression().fit(data.X.select("distance"), data.y)

@@ -83,7 +83,10 @@ def test_a_failing_step_is_tried_again(tmp_path: Path) -> None:
     applied = project.apply(observer=recorder)
     assert not applied.failed
     assert tries(project) == 3
-    assert [line for line in recorder.lines if line.startswith("retried")] == ["retried extra 0.01", "retried extra 0.02"]
+    assert [line for line in recorder.lines if line.startswith("retried")] == [
+        "retried extra 0.01",
+        "retried extra 0.02",
+    ]
     _, attempts = last_run(project)
     assert [attempt.state for attempt in attempts if attempt.node == "extra"] == [
         AttemptState.FAILED,
@@ -128,7 +131,7 @@ class Background:
                 super().step_waits(node, lease, owner)
                 outer.waiting.set()
 
-            def published(self, moves: object) -> None:
+            def published(self, moves: object) -> None:  # noqa: ARG002
                 outer.published.set()
 
         self.recorder = Watch()
@@ -278,7 +281,7 @@ def test_slow_training_does_not_hold_fresh_tables_back(tmp_path: Path) -> None:
 
 
 def test_a_task_gets_the_same_key_at_each_try(tmp_path: Path) -> None:
-    task = '''
+    task = """
 
 import pathlib
 from headrace import Options
@@ -290,7 +293,7 @@ def announce(rows: pl.DataFrame, idempotency_key: str) -> dict:
     if len((pathlib.Path(__file__).parent / "tries").read_text().split()) < 2:
         raise OSError("the other side hung up")
     return {"rows": rows.height}
-'''
+"""
     project = Project(tmp_path / "shop", ORDERS + task)
     project.write_batch("01", range(10))
     planned = project.plan()
@@ -301,4 +304,3 @@ def announce(rows: pl.DataFrame, idempotency_key: str) -> dict:
         version = workspace.ledger.version(keys[0])
     assert version is not None
     assert version.manifest.facts["result"] == {"rows": 10}
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from tests.support.projects import MODEL, ORDERS, Project, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from headrace.runtime.applied import Applied
 
@@ -88,7 +88,7 @@ def test_a_refused_gate_beside_a_good_table(tmp_path: Path) -> None:
     assert applied.published == ("model",)
 
 
-WAIT = '''
+WAIT = """
 
 import os, pathlib
 
@@ -97,7 +97,7 @@ def slow(rows: pl.LazyFrame) -> pl.LazyFrame:
     with open("{fifo}") as gate:
         gate.read()
     return rows.select("order_id")
-'''
+"""
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.project.workspace import Workspace
@@ -13,6 +12,7 @@ from headrace.runtime.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from headrace.plan.plan import Plan
     from headrace.runtime.applied import Applied
@@ -49,7 +49,7 @@ def by_shop(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.group_by("shop").agg(pl.len().alias("orders"), pl.col("amount").sum()).sort("shop")
 '''
 
-MODEL = '''
+MODEL = """
 
 from sklearn.linear_model import LogisticRegression
 
@@ -79,7 +79,7 @@ def returns(rows: pl.LazyFrame) -> pl.LazyFrame:
 )
 def model(data: TrainingSet) -> LogisticRegression:
     return LogisticRegression().fit(data.X, data.y)
-'''
+"""
 
 SETTINGS = 'pipeline = "{module}:shop"\nworkers = 2\n'
 
@@ -95,13 +95,13 @@ class Recorder(Observer):
     def step_started(self, node: str, attempt: int) -> None:
         self.lines.append(f"started {node} {attempt}")
 
-    def step_retried(self, node: str, error: object, seconds: float) -> None:
+    def step_retried(self, node: str, error: object, seconds: float) -> None:  # noqa: ARG002
         self.lines.append(f"retried {node} {seconds}")
 
-    def step_waits(self, node: str, lease: object, owner: str) -> None:
+    def step_waits(self, node: str, lease: object, owner: str) -> None:  # noqa: ARG002
         self.lines.append(f"waits {node} for {owner}")
 
-    def took_over(self, run: str, owner: str) -> None:
+    def took_over(self, run: str, owner: str) -> None:  # noqa: ARG002
         self.lines.append(f"took over {run}")
 
 

@@ -107,7 +107,8 @@ def state(folder: Path) -> dict[str, object]:
             "pointers": {name: dict(ledger.snapshot(name).pointers) for name in ledger.environments()},
             "versions": sorted(version.key for version in versions),
             "decisions": sorted(
-                [decision.node, decision.key, decision.passed] for decision in ledger.decisions([v.key for v in versions])
+                [decision.node, decision.key, decision.passed]
+                for decision in ledger.decisions([v.key for v in versions])
             ),
             "leases": [lease.node for lease in ledger.leases()],
             "rows": {version.key: _rows(workspace, version) for version in versions},

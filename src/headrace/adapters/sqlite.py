@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _PATIENCE = 60.0
 """Seconds to wait for a program that works on the file without the lock, such as the `sqlite3` shell."""
 
-_PAGE = 2048
-"""Bytes of a page of a new file: a step touches about five pages, and each goes to the log whole (4096: 5 % slower)."""
-
 _CODES = {
     sqlite3.SQLITE_BUSY: "HR617",
     sqlite3.SQLITE_CANTOPEN: "HR612",
@@ -133,16 +130,19 @@ class SqliteDatabase:
     @contextmanager
     def writing(self) -> Iterator[SqliteConnection]:
         """An exclusive transaction, on the disk when the block ends."""
-        with self._turn, self._alone():
-            connection = SqliteConnection(self._writer, self._path)
-            connection.run("BEGIN IMMEDIATE")
+        connection = SqliteConnection(self._writer, self._path)
+        with self._turn:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
+                connection.run("BEGIN IMMEDIATE")
                 yield connection
                 connection.run("COMMIT")
             except BaseException:
                 if self._writer.in_transaction:
                     connection.run("ROLLBACK")
                 raise
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     @contextmanager
     def reading(self) -> Iterator[SqliteConnection]:
@@ -196,7 +196,6 @@ class SqliteDatabase:
             raw = self._connect()
             try:
                 connection = SqliteConnection(raw, self._path)
-                connection.run(f"PRAGMA page_size = {_PAGE}")
                 connection.run("PRAGMA journal_mode = WAL")
                 connection.run("PRAGMA synchronous = FULL")
                 connection.run("PRAGMA temp_store = MEMORY")

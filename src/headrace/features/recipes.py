@@ -10,7 +10,7 @@ from headrace.errors import HeadraceError, did_you_mean
 from headrace.features.aggregates import Newest
 from headrace.features.moments import EVENT_TIME, VISIBLE_AT, moment, visible_at
 from headrace.ports.durations import duration
-from headrace.tables.frames import call, convert, failed, to_lazy, wanted_frames
+from headrace.tables.frames import call, collected, convert, to_lazy, wanted_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -136,11 +136,7 @@ class Computed:
         """
         arguments = [convert(frame, kind) for frame, kind in zip(frames, self.frames, strict=True)]
         result = to_lazy(call(self.code, arguments, self.name), self.name)
-        try:
-            found = result.collect()
-        except Exception as error:
-            raise failed(self.code, self.name, error) from error
-        return self._seen(found, terms)
+        return self._seen(collected(result, self.code, self.name), terms)
 
     def _seen(self, found: pl.DataFrame, terms: Terms) -> pl.DataFrame:
         import polars.selectors as cs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ class Graph:
 
     def __getitem__(self, name: str) -> Node:
         if name not in self.nodes:
-            raise HeadraceError("HR104", f"there is no node {name!r}", fix=did_you_mean(name, self.nodes).capitalize())
+            raise HeadraceError("HR104", f"there is no node {name!r}", fix=suggestion(name, self.nodes))
         return self.nodes[name]
 
     def descendants(self, name: str) -> tuple[str, ...]:

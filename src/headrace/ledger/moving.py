@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import did_you_mean
+from headrace.errors import suggestion
 from headrace.ledger.chain import RefusalError
 from headrace.ledger.making import require_lease
 
@@ -173,5 +173,5 @@ def _require_environment(transaction: Transaction, environment: str) -> None:
     """Refuse with HR609 an environment that does not exist."""
     if not transaction.rows("environment", {"environment": environment}):
         known = [row[0] for row in transaction.rows("environments")]
-        hint = did_you_mean(environment, known).capitalize()
+        hint = suggestion(environment, known)
         raise RefusalError("HR609", f"there is no environment {environment!r}", fix=hint)

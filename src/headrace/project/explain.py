@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.ports.records import RunState
 from headrace.runtime.environments import existing
 
@@ -163,7 +163,7 @@ def why(ledger: Ledger, environment: str, node: str) -> Explanation:
     key = snapshot.pointers.get(node)
     version = None if key is None else ledger.version(key)
     if version is None:
-        hint = did_you_mean(node, snapshot.pointers).capitalize()
+        hint = suggestion(node, snapshot.pointers)
         raise HeadraceError("HR830", f"{environment} has no node {node!r}", fix=hint)
     moves = [change for change in ledger.history(environment, node) if change.key == version.key]
     return Explanation(

@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from headrace.adapters.clocks import SystemClock
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.graph.coding import code_of_graph
 from headrace.pipeline import Pipeline
 from headrace.project import settings as project_settings
@@ -31,7 +31,7 @@ def load_pipeline(settings: Settings) -> Pipeline:
         return found
     pipelines = [name for name, value in vars(module).items() if isinstance(value, Pipeline)]
     if found is None:
-        hint = did_you_mean(attribute, pipelines).capitalize()
+        hint = suggestion(attribute, pipelines)
         raise HeadraceError("HR805", f"{module_name} has no pipeline called {attribute!r}", fix=hint)
     raise HeadraceError("HR806", f"{settings.pipeline} is a {type(found).__name__}, not a Pipeline")
 

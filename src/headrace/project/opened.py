@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Self
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
 from headrace.project.workspace import Workspace
@@ -120,7 +120,7 @@ class Environment:
         name: str = getattr(node, "__headrace_node__", node)  # type: ignore[arg-type]  # a handle, or its name
         nodes = self._workspace.graph.nodes
         if name not in nodes:
-            raise HeadraceError("HR830", f"there is no node {name!r}", fix=did_you_mean(str(name), nodes).capitalize())
+            raise HeadraceError("HR830", f"there is no node {name!r}", fix=suggestion(str(name), nodes))
         return nodes[name]
 
     def _readable(self) -> list[str]:
@@ -145,7 +145,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str
         return pl.DataFrame(answer.to_arrow_table())
     except duckdb.CatalogException as error:
         missing = re.search(r"Table with name (\S+) does not exist", str(error))
-        fix = None if missing is None else did_you_mean(missing.group(1), names).capitalize()
+        fix = None if missing is None else suggestion(missing.group(1), names)
         raise HeadraceError("HR835", _first_line(error), fix=fix) from error
     except duckdb.Error as error:
         raise HeadraceError("HR835", str(error).strip()) from error

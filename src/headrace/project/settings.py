@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.ports.durations import duration
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def _refuse_unknown(content: Mapping[str, object], known: Iterable[str], path: P
     names = set(known)
     for name in content:
         if name not in names:
-            raise HeadraceError(
-                "HR803", f"{path}: unknown setting {name!r}", fix=did_you_mean(name, names).capitalize()
-            )
+            raise HeadraceError("HR803", f"{path}: unknown setting {name!r}", fix=suggestion(name, names))
 
 
 def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML values, checked here

@@ -148,7 +148,7 @@ class Workspace:
         recover(self.ledger, self.owners, observer)
 
     def restore(self, backup: Path) -> int:
-        """Fill the empty ledger from a backup; answers the number of entries. Raises as `headrace.ledger.backup` says."""
+        """Fill the empty ledger from a backup; answers the number of entries. Raises HR607 and HR614 to HR617."""
         from headrace.ledger.backup import restore
 
         database = open_database(self.settings)

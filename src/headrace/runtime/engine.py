@@ -394,4 +394,3 @@ class Engine:
         for answer in answers:
             answer.get()
         return answers
-

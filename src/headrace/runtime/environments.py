@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import Exclude, MovePointers, Promote, Rebase, Release
 from headrace.ports.records import PointerMove
@@ -35,7 +35,7 @@ def existing(ledger: Ledger, environment: str) -> Snapshot:
         raise HeadraceError(
             "HR609",
             f"there is no environment {environment!r}",
-            fix=f"{did_you_mean(environment, known).capitalize()} `headrace apply {environment}` creates it.",
+            fix=f"{suggestion(environment, known)} `headrace apply {environment}` creates it.",
         )
     return snapshot
 
@@ -172,7 +172,7 @@ def exclude(graph: Graph, ledger: Ledger, environment: str, source: str, batches
     seen = set() if version is None else set(version.batches)
     seen |= {batch for other in ledger.versions(source) for batch in other.batches}
     for batch in sorted(batches - seen):
-        hint = did_you_mean(batch, seen).capitalize()
+        hint = suggestion(batch, seen)
         raise HeadraceError("HR716", f"{source} never held a batch {batch!r}", fix=hint)
     held = [name for name in (source, *graph.descendants(source)) if name in snapshot.holds]
     items: list[Item] = [Exclude(environment, source, batches)]

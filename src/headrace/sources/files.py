@@ -67,17 +67,14 @@ class Files:
         """What the user probably meant: the folder of nearly this name, or the files that are there instead."""
         folder = root
         for part in Path(self.pattern).parts[:-1]:
-            if glob.has_magic(part) or not os.access(folder, os.R_OK | os.X_OK):
+            if glob.has_magic(part):
                 break
             if not (folder / part).is_dir():
-                known = [each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
-                where = _shown(folder, root)
-                return f"There is no folder {part!r} in {where}: {did_you_mean(part, known)}"
+                known = [each.name for each in _listing(folder, root) if each.is_dir()]
+                return f"There is no folder {part!r} in {_shown(folder, root)}: {did_you_mean(part, known)}"
             folder = folder / part
+        there = [each.name for each in _listing(folder, root)]
         where = _shown(folder, root)
-        if not os.access(folder, os.R_OK | os.X_OK):
-            return f"You may not read {where}: change its permissions."
-        there = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
         shown = ", ".join(there[:_SHOWN]) + (", ..." if len(there) > _SHOWN else "")
         holds = f"holds {shown}" if there else "is empty"
         return f"{where[:1].upper()}{where[1:]} {holds}: put files there, or correct the pattern."
@@ -130,6 +127,14 @@ def _is_file(path: str, name: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - `Path.is_file` hides that it may not be looked at
     except OSError as error:
         raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
+
+
+def _listing(folder: Path, root: Path) -> list[Path]:
+    """What is in a folder, less what is hidden."""
+    try:
+        return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    except OSError as error:
+        raise HeadraceError("HR302", f"{_shown(folder, root)} cannot be read: {error.strerror}") from error
 
 
 def _shown(folder: Path, root: Path) -> str:

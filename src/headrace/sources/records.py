@@ -48,6 +48,8 @@ def records(name: str, text: bytes) -> Records:
             two columns of one name, HR311 for lines that end otherwise, HR317 for a quotation mark where none may be.
     """
     _refuse_other_encodings(name, text)
+    if not text.strip(b"\r\n"):
+        raise HeadraceError("HR304", f"{name} has no header line")
     data = np.frombuffer(text, np.uint8)
     newline, comma = data == _NEWLINE, data == _COMMA
     if b'"' in text:
@@ -60,8 +62,6 @@ def records(name: str, text: bytes) -> Records:
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
     lengths = ends - starts
     blank = (lengths == 0) | ((lengths == 1) & (data[np.minimum(starts, len(text) - 1)] == _RETURN))
-    if blank.all():
-        raise HeadraceError("HR304", f"{name} has no header line")
     header = int(np.argmin(blank))
     names = _names(name, text[starts[header] : ends[header]])
     fields = np.add.reduceat(comma, starts, dtype=np.int64) + 1
@@ -107,8 +107,8 @@ def _outside_quotes(name: str, text: bytes, data: NDArray[np.uint8]) -> NDArray[
 
 
 def _names(name: str, line: bytes) -> tuple[str, ...]:
-    names = next(csv.reader(io.StringIO(line.removesuffix(b"\r").decode(), newline="")))
-    if any("\r" in column for column in names):
+    names, *more = csv.reader(io.StringIO(line.removesuffix(b"\r").decode(), newline=""))
+    if more:
         raise HeadraceError("HR311", f"{name}: its lines end with a carriage return alone", fix=_FIX_RETURNS)
     twice = sorted({column for column in names if names.count(column) > 1})
     if twice:

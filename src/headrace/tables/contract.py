@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, suggestion
 from headrace.tables.rules import Rules, checked
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ class ColumnRules(TypedDict, total=False):
 
 
 def column(**rules: Unpack[ColumnRules]) -> Any:  # noqa: ANN401 - it is assigned to columns of every type
-    """State the rules of one column of a contract, as `ColumnRules` names them, in ``distance: int = column(gt=0)``.
+    """State the rules of one column of a contract, with the words of `ColumnRules`; `Contract` has an example.
 
     Nulls break the contract, unless the annotation allows them (`int | None`). Raises HR401 for an unknown rule.
     """
     known = [field.name for field in fields(Rules)]
     for name in rules:
         if name not in known:
-            raise HeadraceError("HR401", f"column() knows no rule {name!r}", fix=did_you_mean(name, known).capitalize())
+            raise HeadraceError("HR401", f"column() knows no rule {name!r}", fix=suggestion(name, known))
     given: dict[str, Any] = dict(rules)
     if given.get("isin") is not None:
         given["isin"] = tuple(given["isin"])

@@ -1,4 +1,4 @@
-"""`headrace demo`: a year of real flights, from raw files to a gated model, then a change that is tried and promoted."""
+"""`headrace demo`: a year of real flights, from raw files to a gated model; then a change, tried and promoted."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ class Demo:
 
     def _quarantine(self) -> None:
         self._say(
-            f"\nThe file of 2013-{BROKEN_MONTH:02d} was broken on purpose: {BROKEN_ORIGINS} flights from an airport that "
-            f"does not exist, {BROKEN_DISTANCES} with a negative distance. They were set aside, the rest went on."
+            f"\nThe file of 2013-{BROKEN_MONTH:02d} was broken on purpose: {BROKEN_ORIGINS} flights from an airport "
+            f"that does not exist, {BROKEN_DISTANCES} with a negative distance. They were set aside, the rest went on."
         )
         self._run("quarantine", "departures", "--limit", "3")
 

@@ -28,9 +28,7 @@ _CODE_SHOWN = 12
 
 def status(
     cli: Session,
-    environment: Annotated[
-        str | None, typer.Argument(metavar="ENV", help="One environment; all if left out.")
-    ] = None,
+    environment: Annotated[str | None, typer.Argument(metavar="ENV", help="One environment; all if left out.")] = None,
 ) -> None:
     """What each environment has, and which runs are in flight.
 
