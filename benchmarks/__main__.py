@@ -34,7 +34,10 @@ class Module(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One benchmark: its module, how many rounds it is worth at most, and whether it brings a floor of its own, or none."""
+    """One benchmark: its module, what it measures, and how many rounds it is worth at most.
+
+    One that is not `alone` is compared with the floor, which then runs beside it.
+    """
 
     module: str
     about: str

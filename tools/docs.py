@@ -115,7 +115,8 @@ def _failpoints() -> str:
     listed = "\n".join(f"- `{name}`" for name in FAILPOINTS)
     return (
         f"{GENERATED}# Failpoints\n\nA failpoint stands before and after every durable action. "
-        f"`HEADRACE_FAILPOINT=NAME` kills the process there, `NAME:3` at the third pass, `NAME=ENOSPC` raises that error instead.\n\n{listed}\n"
+        "`HEADRACE_FAILPOINT=NAME` kills the process there, `NAME:3` at the third pass, "
+        f"`NAME=ENOSPC` raises that error instead.\n\n{listed}\n"
     )
 
 

@@ -41,6 +41,18 @@ def free_port() -> int:
         return port
 
 
+def inherited(without: str) -> dict[str, str]:
+    """Our environment, less the variables that begin with a prefix: the user's own settings of what is measured.
+
+    Compiled modules may be kept, whatever is set here: without them a start measures the compiler.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(without) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A process that runs, and the file that what it says goes to."""

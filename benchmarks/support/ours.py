@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.support.children import run
+from benchmarks.support.children import inherited, run
 from benchmarks.support.figures import BenchError
 from benchmarks.support.venvs import ROOT
 
@@ -24,8 +23,7 @@ _TIMEOUT = 300.0
 
 def environment(**more: str) -> dict[str, str]:
     """Our own environment, without settings of Headrace, and with `benchmarks` to be found in any folder."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-    return {**inherited, "PYTHONPATH": str(ROOT), **more}
+    return {**inherited("HEADRACE_"), "PYTHONPATH": str(ROOT), **more}
 
 
 def answer_of(module: str, project: Path, *arguments: object) -> str:

@@ -53,7 +53,7 @@ def lock(rival: str) -> None:
 def _make(venv: Path, lock: Path) -> None:
     log = _log(venv.name)
     interpreter = str(venv / "bin" / "python")
-    fetched = ("--quiet", "--python", interpreter, "--require-hashes", "--requirement", str(lock))
+    fetched = ("--quiet", "--compile-bytecode", "--python", interpreter, "--require-hashes", "--requirement", str(lock))
     shutil.rmtree(venv, ignore_errors=True)
     run([_uv(), "venv", "--quiet", "--python", sys.executable, str(venv)], _environment(), log, _INSTALL_TIMEOUT)
     run([_uv(), "pip", "install", *fetched], _environment(), log, _INSTALL_TIMEOUT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.adapters.locks import OwnerLocks
+from headrace.adapters.locks import OwnerLocks, owner_here
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -131,3 +131,12 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_names_that_are_no_file_names(locks: OwnerLocks, name: str) -> None:
     with pytest.raises(ValueError, match="no name of an owner"):
         locks.take(name)
+
+
+def test_an_owner_on_another_host_is_presumed_to_be_alive(tmp_path: Path) -> None:
+    locks = OwnerLocks(tmp_path)
+    assert locks.alive("abc@elsewhere")
+    assert locks.describe("abc@elsewhere") == "a process on elsewhere"
+    assert not locks.alive(owner_here("abc"))
+    with locks.take(owner_here("abc")):
+        assert locks.alive(owner_here("abc"))

@@ -53,7 +53,9 @@ def test_a_new_batch_is_new_rows_and_builds_on_the_present_version() -> None:
     plan = world.plan()
     assert plan.step("rows").reason == "new rows"
     assert plan.step("rows").details == ("b.csv arrived",)
-    assert plan.step("clean").base.key == before
+    base = plan.step("clean").base
+    assert base is not None
+    assert base.key == before
 
 
 def test_a_changed_batch_does_not_build_on_the_present_version() -> None:

@@ -105,7 +105,11 @@ def gate(tmp_path: Path) -> Callable[[], None]:
     """A named pipe that a node waits on; calling the fixture lets the node go on."""
     path = tmp_path / "gate"
     os.mkfifo(path)
-    return lambda: path.write_text("go") and None
+
+    def go_on() -> None:
+        path.write_text("go")
+
+    return go_on
 
 
 def test_code_edited_while_a_run_is_in_flight(project: Project, gate: Callable[[], None], tmp_path: Path) -> None:

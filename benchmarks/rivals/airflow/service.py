@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.support import postgres, venvs
-from benchmarks.support.children import child, free_port, run, wait_for
+from benchmarks.support.children import child, free_port, inherited, run, wait_for
 from benchmarks.support.web import answers, call
 
 if TYPE_CHECKING:
@@ -65,7 +64,6 @@ def running(home: Path, sizes: Mapping[str, str]) -> Iterator[Airflow]:
 
 def _environment(home: Path, address: str, url: str) -> dict[str, str]:
     """Nothing of the user's own settings, and nothing that reports home."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     settings = {
         "API__BASE_URL": url,
         "API_AUTH__JWT_SECRET": secrets.token_hex(32),
@@ -80,4 +78,4 @@ def _environment(home: Path, address: str, url: str) -> dict[str, str]:
         "USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     named = {f"AIRFLOW__{name}": value for name, value in settings.items()}
-    return {**inherited, "AIRFLOW_HOME": str(home), "NO_PROXY": "127.0.0.1", **named}
+    return {**inherited("AIRFLOW"), "AIRFLOW_HOME": str(home), "NO_PROXY": "127.0.0.1", **named}

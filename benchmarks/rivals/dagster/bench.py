@@ -6,7 +6,6 @@ warm: a job of two steps has run in it before.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.rivals.scripts import measured
 from benchmarks.support import venvs
+from benchmarks.support.children import inherited
 from benchmarks.support.figures import per_step
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def run(options: Options) -> list[Result]:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         home = Path(folder)
         (home / "dagster.yaml").write_text(_SETTINGS, encoding="utf-8")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
-        seconds = measured("dagster", options, home, {**inherited, "DAGSTER_HOME": folder}, _TIMEOUT)
+        env = {**inherited("DAGSTER_"), "DAGSTER_HOME": folder}
+        seconds = measured("dagster", options, home, env, _TIMEOUT)
     steps = {"chain": options.chain, "fan-out": options.fan + 1}
     note = f"Dagster {venvs.version('dagster', 'dagster')}"
     return [replace(per_step(work, "dagster", seconds[work], steps[work]), note=note) for work in steps]

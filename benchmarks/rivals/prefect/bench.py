@@ -6,7 +6,6 @@ is warm: a flow of two steps has run in it before.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.rivals.scripts import measured
 from benchmarks.support import venvs
-from benchmarks.support.children import child, free_port, wait_for
+from benchmarks.support.children import child, free_port, inherited, wait_for
 from benchmarks.support.figures import per_step
 from benchmarks.support.web import answers
 
@@ -43,9 +42,8 @@ def run(options: Options) -> list[Result]:
 
 def _environment(home: Path, port: int) -> dict[str, str]:
     """Nothing of the user's own settings, and nothing that reports home."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return {
-        **inherited,
+        **inherited("PREFECT_"),
         "DO_NOT_TRACK": "1",
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_HOME": str(home),

@@ -1,7 +1,8 @@
 """Who is alive: each owner holds an operating-system lock, which is free the moment that its process is gone.
 
 The lock belongs to an open file, not to a process id, so that an id that is used again means nothing, and one process
-can ask about owners of its own. All of it is about one host.
+can ask about owners of its own. An owner's name ends in `@HOST`: nothing is known of the processes of another host, so
+those are presumed to be alive.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ class OwnerLocks:
             raise HeadraceError("HR612", f"{self._folder}: {os.strerror(error.errno or 0)}") from error
 
     def alive(self, owner: str) -> bool:
-        """Whether the process that took this owner's lock lives."""
+        """Whether the process that took this owner's lock lives; an owner on another host is presumed to."""
+        if _host_of(owner) not in ("", socket.gethostname()):
+            return True
         try:
             descriptor = os.open(self._path(owner), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -94,7 +97,8 @@ class OwnerLocks:
             content = json.loads(self._path(owner).read_bytes())
             return "pid {pid} on {host}, since {since} ({command})".format(**content)
         except (OSError, ValueError, KeyError, TypeError):
-            return "a process that is gone"
+            away = self.alive(owner)
+            return f"a process on {_host_of(owner)}" if away else "a process that is gone"
 
     def sweep(self) -> int:
         """Remove what dead owners left. Answers how many files that were."""
@@ -116,6 +120,15 @@ class OwnerLocks:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.write(descriptor, json.dumps(_about_this_process()).encode())
         return draft, descriptor
+
+
+def owner_here(name: str) -> str:
+    """The name of an owner on this host."""
+    return f"{name}@{socket.gethostname()}"
+
+
+def _host_of(owner: str) -> str:
+    return owner.rpartition("@")[2] if "@" in owner else ""
 
 
 def _about_this_process() -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.features.moments import VISIBLE_AT, moment
-from headrace.features.windows import Layout, Window, microseconds
+from headrace.features.windows import Layout, Sight, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,17 +76,10 @@ def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Itera
     rows = _sorted(view)
     ours, theirs = _alike(rows, labels, view)
     known = cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-    layout = Layout(rows, ours)
-    groups = layout.groups(theirs)
-    times = cutoffs.fill_null(0).to_numpy()
-    high = layout.before(groups, times)
-    lows = {
-        over: layout.before(groups, None if over is None else times - microseconds(over))
-        for over in {each.over for each in view.features.values()}
-    }
+    sight = Sight(Layout(rows, ours), theirs, cutoffs.fill_null(0).to_numpy(), known.to_numpy())
+    windows = {over: Window(sight, over) for over in {each.over for each in view.features.values()}}
     for name, each in view.features.items():
-        window = Window(layout, lows[each.over], high, known.to_numpy())
-        yield each.measure(window).alias(view.prefix + name)
+        yield each.measure(windows[each.over]).alias(view.prefix + name)
 
 
 def _sorted(view: ViewRows) -> pl.DataFrame:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
 from headrace.features.moments import VISIBLE_AT
@@ -64,28 +65,22 @@ class Layout:
         import polars as pl
 
         self.rows = rows
+        self.times: Positions = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
         names = entities.columns
         runs = entities.lazy().with_row_index(_POSITION).group_by(names).agg(_POSITION).collect()
         self._groups = runs.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias(_GROUP))
         lengths = runs.select(pl.col(_POSITION).list.len()).to_series().to_numpy()
-        self.order = runs.get_column(_POSITION).explode(empty_as_null=False).cast(pl.Int64).to_numpy()
+        self.order: Positions = runs.get_column(_POSITION).explode(empty_as_null=False).cast(pl.Int64).to_numpy()
+        # Where each entity begins. The last place, which -1 finds as well, is for entities without rows.
+        self.starts: Positions = np.append(np.cumsum(lengths, dtype=np.int64) - lengths, 0)
         # A row is found by one number: that of its entity times the number of rows, plus its position by time.
-        self._keys = np.repeat(np.arange(runs.height, dtype=np.int64) * rows.height, lengths) + self.order
-        self._times = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
+        self.keys: Positions = np.repeat(np.arange(runs.height, dtype=np.int64) * rows.height, lengths) + self.order
         self._sums: dict[str, Sums] = {}
 
     def groups(self, entities: pl.DataFrame) -> Positions:
         """The number of each label's entity; -1 where the view has no row of it, or where it is null."""
         found = entities.join(self._groups, on=entities.columns, how="left", maintain_order="left")
         return found.get_column(_GROUP).fill_null(-1).to_numpy()
-
-    def before(self, groups: Positions, times: Positions | None) -> Positions:
-        """How many rows of the layout come before the first row of the entity that is visible at `times` or later.
-
-        None asks for the first row of the entity. For -1 the answer is 0, at every time.
-        """
-        keys = groups * self.rows.height
-        return _search(self._keys, keys if times is None else keys + _search(self._times, times))
 
     def sums(self, column: str) -> Sums:
         """The prefix sums of a column, made once."""
@@ -94,35 +89,72 @@ class Layout:
         return self._sums[column]
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What each label row sees: rows `low` to before `high` of the layout; `known` is False where nobody can say."""
+class Sight:
+    """What label rows see of a layout: `high` is where the rows end that became visible before the cut-off of each.
 
-    layout: Layout
-    low: Positions
-    high: Positions
-    known: Flags
+    `cutoffs` are microseconds; `known` is False for a label of which nobody can say what it sees.
+    """
+
+    def __init__(self, layout: Layout, entities: pl.DataFrame, cutoffs: Positions, known: Flags) -> None:
+        import numpy as np
+
+        self.layout = layout
+        self.cutoffs = cutoffs
+        self.known = known
+        groups = layout.groups(entities)
+        self.starts = layout.starts[groups]
+        self._keys = groups * layout.rows.height
+        # Both searches ask in order, which the cache likes; an earlier cut-off asks in the same order.
+        self._by_time = np.argsort(cutoffs)
+        earlier = _search(layout.times, cutoffs, self._by_time)
+        self._by_key = np.argsort(self._keys + earlier)
+        self.high = _search(layout.keys, self._keys + earlier, self._by_key)
+
+    def low(self, over: timedelta | None) -> Positions:
+        """Where the rows begin that became visible no longer ago than this."""
+        if over is None:
+            return self.starts
+        earlier = _search(self.layout.times, self.cutoffs - microseconds(over), self._by_time)
+        return _search(self.layout.keys, self._keys + earlier, self._by_key)
+
+
+class Window:
+    """The rows that each label row sees and that became visible no longer ago than `over`."""
+
+    def __init__(self, sight: Sight, over: timedelta | None) -> None:
+        self._sight = sight
+        self._layout = sight.layout
+        self._over = over
+
+    @cached_property
+    def _low(self) -> Positions:
+        return self._sight.low(self._over)
+
+    @cached_property
+    def _newest(self) -> pl.Series:
+        return self._rows_at(self._sight.high - 1)
 
     def rows(self) -> pl.Series:
         """How many rows."""
-        return self._where_known(self.high - self.low)
+        return self._where_known(self._sight.high - self._low)
 
     def mean(self, column: str) -> pl.Series:
         """The mean of the values that are not missing."""
         import polars as pl
 
-        sums = self.layout.sums(column)
-        held = sums.values(self.low, self.high)
-        found = sums.of(self.low, self.high).cast(pl.Float64)
-        mean = pl.select(pl.when(pl.Series(self.known & (held > 0))).then(found / pl.Series(held))).to_series()
+        sums = self._layout.sums(column)
+        held = sums.values(self._low, self._sight.high)
+        found = sums.of(self._low, self._sight.high).cast(pl.Float64)
+        some = pl.Series(self._sight.known & (held > 0))
+        mean = pl.select(pl.when(some).then(found / pl.Series(held))).to_series()
         return mean if sums.unit is None else mean * sums.unit
 
     def total(self, column: str) -> pl.Series:
         """The sum of the values that are not missing. Raises HR456 for one that needs more than 64 bits."""
         import polars as pl
 
-        sums = self.layout.sums(column)
-        found = sums.of(self.low, self.high)
+        sums = self._layout.sums(column)
+        found = sums.of(self._low, self._sight.high)
         if sums.unit is not None:
             return self._where_known(found.cast(pl.Float64) * sums.unit)
         total = found.cast(pl.Int64, strict=False)
@@ -132,34 +164,36 @@ class Window:
 
     def newest(self, column: str) -> pl.Series:
         """The value in the newest row."""
-        return self._taken(self.layout.rows.get_column(column), self.high - 1)
+        return self._layout.rows.get_column(column).gather(self._newest)
 
     def latest(self, column: str) -> pl.Series:
         """The newest value that is not missing."""
         import numpy as np
 
-        values = present(self.layout.rows.get_column(column))
+        values = present(self._layout.rows.get_column(column))
         if not values.null_count():
-            return self._taken(values, self.high - 1)
-        held = values.is_not_null().to_numpy()[self.layout.order]
+            return values.gather(self._newest)
+        held = values.is_not_null().to_numpy()[self._layout.order]
         newest = np.maximum.accumulate(np.where(held, np.arange(len(held)), -1))
-        newest = np.concatenate([[-1], newest])  # the newest value before each position
-        return self._taken(values, newest[self.high])
+        newest = np.append(newest, -1)  # what -1 finds: before the first row there is no value
+        return values.gather(self._rows_at(newest[self._sight.high - 1]))
 
-    def _taken(self, values: pl.Series, places: Positions) -> pl.Series:
-        """The values at places of the layout; null where a place is before the window, or nobody can say."""
+    def _rows_at(self, places: Positions) -> pl.Series:
+        """The rows at places of the layout; null where a place is before the window, or nobody can say."""
         import numpy as np
         import polars as pl
 
-        seen = self.known & (places >= self.low)
-        order = self.layout.order
-        rows = order[np.where(seen, places, 0)] if len(order) else np.zeros(len(places), dtype=np.int64)
-        return values.gather(pl.select(pl.when(pl.Series(seen)).then(pl.Series(rows))).to_series())
+        sight, layout = self._sight, self._layout
+        seen = sight.known & (places >= sight.starts)
+        rows = np.append(layout.order, 0)[np.where(seen, places, -1)]
+        if self._over is not None:
+            seen &= np.append(layout.times, 0)[rows] >= sight.cutoffs - microseconds(self._over)
+        return pl.select(pl.when(pl.Series(seen)).then(pl.Series(rows))).to_series()
 
-    def _where_known(self, values: Any) -> pl.Series:  # noqa: ANN401 - a Series or an array
+    def _where_known(self, values: pl.Series | Positions) -> pl.Series:
         import polars as pl
 
-        return pl.select(pl.when(pl.Series(self.known)).then(pl.Series("", values))).to_series()
+        return pl.select(pl.when(pl.Series(self._sight.known)).then(pl.Series("", values))).to_series()
 
 
 def present(values: pl.Series) -> pl.Series:
@@ -176,11 +210,10 @@ def microseconds(length: timedelta) -> int:
     return (length.days * 86_400 + length.seconds) * 1_000_000 + length.microseconds
 
 
-def _search(sorted_values: Positions, wanted: Positions) -> Positions:
-    """How many values are smaller than each wanted one. They are asked for in order, which the cache likes."""
+def _search(sorted_values: Positions, wanted: Positions, order: Positions) -> Positions:
+    """How many values are smaller than each wanted one. `order` sorts the wanted ones, or nearly: for speed only."""
     import numpy as np
 
-    order = np.argsort(wanted)
     found = np.empty(len(wanted), dtype=np.int64)
     found[order] = np.searchsorted(sorted_values, wanted[order], side="left")
     return found

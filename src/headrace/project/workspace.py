@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.clocks import SystemClock
-from headrace.adapters.locks import OwnerLocks
+from headrace.adapters.locks import OwnerLocks, owner_here
 from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
 from headrace.project import settings as project_settings
@@ -197,7 +197,7 @@ class Workspace:
 
     @contextmanager
     def _owned(self) -> Iterator[str]:
-        owner = self.clock.new_id()
+        owner = owner_here(self.clock.new_id())
         with self.owners.take(owner):
             yield owner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from headrace.ports.ledger import EndRun, StartAttempt
@@ -28,11 +29,14 @@ def recover(ledger: Ledger, owners: Owners, observer: Observer) -> list[str]:
     for run in ledger.runs(state=RunState.RUNNING):
         if owners.alive(run.owner):
             continue
+        tried = Counter(attempt.node for attempt in ledger.attempts(run.id))
         held = [lease for lease in ledger.leases(run.environment) if lease.run == run.id]
-        attempts = [
-            Attempt(run.id, lease.node, "", 1, AttemptState.CRASHED, lease.since, lease.since) for lease in held
+        items = [
+            StartAttempt(
+                Attempt(run.id, each.node, "", tried[each.node] + 1, AttemptState.CRASHED, each.since, each.since)
+            )
+            for each in held
         ]
-        items = [StartAttempt(attempt) for attempt in attempts]
         for answer in ledger.write(*items, EndRun(run.id, RunState.CRASHED)):
             answer.get()
         observer.took_over(run.id, run.owner)
