@@ -1,13 +1,18 @@
-"""Runs the real command line in a process of its own."""
+"""Runs the real command line: in a process of its own, or, where it only reads, in the process of the test."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from headrace.cli.main import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +47,20 @@ def headrace(folder: Path, *arguments: str, code: int = 0) -> Done:
     )
     assert done.returncode == code, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def inside(folder: Path, *arguments: str, code: int = 0) -> Done:
+    """Run one command in this process, which has imported the libraries already; it must end with `code`."""
+    out, err = io.StringIO(), io.StringIO()
+    modules, path = set(sys.modules), list(sys.path)
+    with mock.patch.dict(os.environ, surroundings(), clear=True), redirect_stdout(out), redirect_stderr(err):
+        ended = run([*arguments, "--project", str(folder)])
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(f"{folder}/"):
+            del sys.modules[name]
+    assert ended == code, f"{arguments} ended with {ended}\n{out.getvalue()}\n{err.getvalue()}"
+    return Done(ended, out.getvalue(), err.getvalue())
 
 
 def begin(folder: Path, *arguments: str) -> subprocess.Popen[str]:

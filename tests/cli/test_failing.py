@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli import golden
-from tests.cli.commands import begin, headrace
+from tests.cli.commands import begin, headrace, inside
 from tests.support.projects import MODEL, ORDERS, Project
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_a_step_that_fails(project: Project) -> None:
     told = headrace(project.folder, "apply", "--json", code=3).data
     assert list(told["failed"]) == ["orders"]
     assert told["skipped"] == ["by_shop"]
-    assert "amont" in headrace(project.folder, "logs", told["run"], "orders").out
+    assert "amont" in inside(project.folder, "logs", told["run"], "orders").out
 
 
 def test_a_gate_that_refuses_goes_on_refusing(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_gate_that_refuses_goes_on_refusing(tmp_path: Path) -> None:
     refused = headrace(project.folder, "apply", code=4)
     golden.check("apply_refused", golden.normal(refused.out))
     assert "  x model was refused by its gate" in refused.err
-    assert "  x model" in headrace(project.folder, "plan").out
+    assert "  x model" in inside(project.folder, "plan").out
     again = headrace(project.folder, "apply", code=4)
     assert again.out.startswith("Nothing to do.\n  x model: this version was refused: ")
     assert headrace(project.folder, "apply", "--json", code=4).data["refused_before"] == ["model"]
@@ -76,7 +76,7 @@ def test_an_interrupted_apply_goes_on_from_there(project: Project) -> None:
     _, talk = process.communicate()
     assert process.returncode == 130, talk
     assert "Interrupted. What is finished stays; run the same command to go on." in talk
-    assert headrace(project.folder, "runs", "--json").data[0]["state"] == "cancelled"
+    assert inside(project.folder, "runs", "--json").data[0]["state"] == "cancelled"
     (project.folder / "gate").unlink()
     told = headrace(project.folder, "apply", "--json").data
     assert "waiting" in told["made"]
@@ -87,8 +87,8 @@ def test_a_cancelled_apply(project: Project) -> None:
     waiting(project)
     process = begin(project.folder, "apply")
     (project.folder / "started").read_bytes()
-    [run] = headrace(project.folder, "runs", "--json").data
-    assert headrace(project.folder, "status", "--json").data[0]["runs"][0]["run"] == run["run"]
+    [run] = inside(project.folder, "runs", "--json").data
+    assert inside(project.folder, "status", "--json").data[0]["runs"][0]["run"] == run["run"]
     assert headrace(project.folder, "cancel", run["run"]).out == f"Run {run['run']} was asked to stop.\n"
     _, talk = process.communicate()
     assert process.returncode == 130, talk
@@ -107,7 +107,7 @@ def test_a_second_apply_waits_and_says_for_whom(project: Project) -> None:
     for process in (first, second):
         process.communicate()
         assert process.returncode == 0
-    assert len(headrace(project.folder, "why", "waiting", "--json").data["key"]) == 64
+    assert len(inside(project.folder, "why", "waiting", "--json").data["key"]) == 64
 
 
 def test_a_run_whose_process_was_killed_is_found(project: Project) -> None:
@@ -116,10 +116,10 @@ def test_a_run_whose_process_was_killed_is_found(project: Project) -> None:
     (project.folder / "started").read_bytes()
     process.kill()
     process.communicate()
-    told = headrace(project.folder, "doctor", code=5).out
+    told = inside(project.folder, "doctor", code=5).out
     assert "left behind by a crash: " in told
-    [run] = headrace(project.folder, "runs", "--json").data
+    [run] = inside(project.folder, "runs", "--json").data
     assert headrace(project.folder, "cancel", run["run"]).out == f"Run {run['run']} is not at work: crashed.\n"
     (project.folder / "gate").unlink()
     headrace(project.folder, "apply")
-    assert headrace(project.folder, "doctor").out.endswith("All is well.\n")
+    assert inside(project.folder, "doctor").out.endswith("All is well.\n")

@@ -7,7 +7,7 @@ import gzip
 import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import polars as pl
 import pyarrow as pa
@@ -21,17 +21,22 @@ from headrace.sources.files import files
 from headrace.sources.parse import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ANY = files("*.csv")
 
 
-def parsed(text: str | bytes, **declared: Any) -> pl.DataFrame:
+class Declared(TypedDict, total=False):
+    schema: Mapping[str, Any]
+    null_values: Sequence[str]
+
+
+def parsed(text: str | bytes, **declared: Unpack[Declared]) -> pl.DataFrame:
     content = text.encode() if isinstance(text, str) else text
     return parse("f.csv", content, files("*.csv", **declared))
 
 
-def refused(content: bytes, name: str = "f.csv", **declared: Any) -> HeadraceError:
+def refused(content: bytes, name: str = "f.csv", **declared: Unpack[Declared]) -> HeadraceError:
     with pytest.raises(HeadraceError) as caught:
         parse(name, content, files("*.csv", **declared))
     assert caught.value.__cause__ is None, "it comes again at each try: a cause would mark it as worth a retry"

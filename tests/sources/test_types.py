@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError
 from headrace.sources.types import dtype, union_schema
+
+if TYPE_CHECKING:
+    from random import Random
 
 KINDS = [
     *(pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
@@ -59,7 +64,7 @@ def test_two_types(one: str, other: str, both: str | None) -> None:
 
 
 @given(st.lists(st.sampled_from([str(kind) for kind in KINDS]), min_size=1, max_size=5), st.randoms())
-def test_the_order_of_batches_does_not_matter(kinds: list[str], chance: st.randoms.__class__) -> None:  # type: ignore[valid-type]
+def test_the_order_of_batches_does_not_matter(kinds: list[str], chance: Random) -> None:
     def union(of: list[str]) -> object:
         try:
             return union_schema((f"{n}.csv", {"a": kind}) for n, kind in enumerate(of))
@@ -67,7 +72,7 @@ def test_the_order_of_batches_does_not_matter(kinds: list[str], chance: st.rando
             return error.code
 
     shuffled = list(kinds)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
     assert union(shuffled) == union(kinds)
 
 

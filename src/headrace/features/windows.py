@@ -184,10 +184,12 @@ class Window:
         import polars as pl
 
         sight, layout = self._sight, self._layout
+        if not layout.rows.height:
+            return pl.repeat(None, len(places), dtype=pl.Int64, eager=True)
         seen = sight.known & (places >= sight.starts)
-        rows = np.append(layout.order, 0)[np.where(seen, places, -1)]
+        rows = layout.order[np.where(seen, places, 0)]
         if self._over is not None:
-            seen &= np.append(layout.times, 0)[rows] >= sight.cutoffs - microseconds(self._over)
+            seen &= layout.times[rows] >= sight.cutoffs - microseconds(self._over)
         return pl.select(pl.when(pl.Series(seen)).then(pl.Series(rows))).to_series()
 
     def _where_known(self, values: pl.Series | Positions) -> pl.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, did_you_mean
@@ -79,29 +80,34 @@ def union_schema(batches: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, 
 
     A column that has no value in any batch is text. Raises HR314 for types that do not go together, HR315 for columns.
     """
-    union: dict[str, str] = {}
-    origin: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     first = ""
     for batch, schema in batches:
         if first:
-            _same_columns(first, union, batch, schema)
+            _same_columns(first, found, batch, schema)
         first = first or batch
         for column, kind in schema.items():
-            present = union.get(column, "Null")
-            merged = _merged(present, kind)
-            if merged is None:
-                what = f"column {column!r} is {present} in {origin[column]} and {kind} in {batch}"
-                fix = f'Declare its type: files(..., schema={{"{column}": pl.String}}), or mend {batch}.'
-                raise HeadraceError("HR314", what, fix=fix)
-            if merged != present:
-                origin[column] = batch
-            union[column] = merged
-    return {column: "String" if kind == "Null" else kind for column, kind in union.items()}
+            found.setdefault(column, {}).setdefault(kind, batch)
+    return {column: _union(column, kinds) for column, kinds in found.items()}
 
 
-def _same_columns(first: str, union: Mapping[str, str], batch: str, schema: Mapping[str, str]) -> None:
-    missing = [name for name in union if name not in schema]
-    more = [name for name in schema if name not in union]
+def _union(column: str, kinds: Mapping[str, str]) -> str:
+    """The type that holds the values of all types, given with the first batch of each."""
+    given = [kind for kind in kinds if kind != "Null"]
+    if len(given) < 2:  # noqa: PLR2004 - one type needs no other
+        return given[0] if given else "String"
+    merged = _merged(frozenset(given))
+    if merged is not None:
+        return merged
+    one, other = next(pair for pair in combinations(given, 2) if _merged(frozenset(pair)) is None)
+    fix = f'Declare its type: files(..., schema={{"{column}": pl.String}}), or mend {kinds[other]}.'
+    what = f"column {column!r} is {one} in {kinds[one]} and {other} in {kinds[other]}"
+    raise HeadraceError("HR314", what, fix=fix)
+
+
+def _same_columns(first: str, known: Mapping[str, object], batch: str, schema: Mapping[str, str]) -> None:
+    missing = [name for name in known if name not in schema]
+    more = [name for name in schema if name not in known]
     if not missing and not more:
         return
     parts = [f"{text} {', '.join(names)}" for text, names in (("lacks", missing), ("also has", more)) if names]
@@ -111,17 +117,12 @@ def _same_columns(first: str, union: Mapping[str, str], batch: str, schema: Mapp
     raise HeadraceError("HR315", f"{batch} {' and '.join(parts)}, compared with {first}", fix=fix)
 
 
-def _merged(one: str, other: str) -> str | None:
-    """The type that holds the values of both; None where there is none."""
-    if other in (one, "Null"):
-        return one
-    if one == "Null":
-        return other
-    both = {one, other}
-    if not both <= {*_SIGNED, *_UNSIGNED, *_FLOATS}:
+def _merged(kinds: frozenset[str]) -> str | None:
+    """The type that holds the values of several different ones; None where there is none."""
+    if not kinds <= {*_SIGNED, *_UNSIGNED, *_FLOATS}:
         return None
-    if both & set(_FLOATS):
+    if kinds & set(_FLOATS):
         return "Float64"
-    if both <= set(_UNSIGNED):
+    if kinds <= set(_UNSIGNED):
         return "UInt64"
-    return None if "UInt64" in both else "Int64"
+    return None if "UInt64" in kinds else "Int64"
