@@ -52,6 +52,7 @@ BENCHES = {
     "crash": Bench("benchmarks.headrace_crash", "Headrace: kill -9 in a chain, to the first new step", 99, alone=True),
     "plan": Bench("benchmarks.headrace_plan", "Headrace: a plan of 1,000 unchanged nodes", 99, alone=True),
     "startup": Bench("benchmarks.startup", "Headrace: --help and plan, from start to end", 99, alone=True),
+    "honest": Bench("benchmarks.honest", "The flights' AUC: leaking join, as declared, published daily", 1, alone=True),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),
@@ -60,7 +61,11 @@ BENCHES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status: 1 when a benchmark could not be carried out."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     signal.signal(signal.SIGTERM, _leave)
     if arguments.list:
         print("\n".join(f"{name:10} {bench.about}" for name, bench in BENCHES.items()))
@@ -147,7 +152,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ratios against a floor and rivals.")
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME", help="which ones; all without any")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; all without any")
     parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     parser.add_argument("--lock", action="store_true", help="write the rivals' requirements.txt again, and run nothing")
     parser.add_argument("--rounds", type=int, default=5, help="turns; the slow ones take fewer (default 5)")

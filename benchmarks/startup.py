@@ -23,7 +23,7 @@ def run(options: Options) -> list[Result]:
     """Each command once. The project is laid out and applied in the first round only."""
     project = options.scratch / "flights"
     if not project.exists():
-        _lay_out(project)
+        lay_out(project)
     bare = bare_python()
     help_text = seconds_of([COMMAND, "--help"])
     plan = seconds_of([COMMAND, "--project", str(project), "plan"])
@@ -34,7 +34,7 @@ def run(options: Options) -> list[Result]:
     ]
 
 
-def _lay_out(project: Path) -> None:
+def lay_out(project: Path) -> None:
     """The project of `headrace demo`, with all twelve months, applied once: nothing is left to make."""
     project.mkdir()
     for file in files("headrace.cli.demo").joinpath("project").iterdir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import unified_diff
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "golden"
@@ -31,4 +32,6 @@ def check(name: str, text: str) -> None:
     if os.environ.get("HEADRACE_UPDATE_GOLDEN") == "1":
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    assert text == file.read_text(encoding="utf-8")
+    expected = file.read_text(encoding="utf-8")
+    differing = "\n".join(unified_diff(expected.splitlines(), text.splitlines(), str(file), "now", lineterm=""))
+    assert text == expected, differing

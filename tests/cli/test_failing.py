@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Project:
 def test_a_step_that_fails(project: Project) -> None:
     project.edit('pl.col("amount").cast(pl.Float64)', 'pl.col("amont").cast(pl.Float64)')
     failed = headrace(project.folder, "apply", code=3)
-    golden.check("apply_failed", golden.normal(failed.out).replace(project.module, "shop"))
+    golden.check("apply_failed", golden.normal(failed.out).replace(str(project.folder / project.module), "shop"))
     assert "  x orders failed: HR" in failed.err
     told = headrace(project.folder, "apply", "--json", code=3).data
     assert list(told["failed"]) == ["orders"]

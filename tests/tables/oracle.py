@@ -65,7 +65,7 @@ def _first(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[R
 
 def comparable(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Rows without their order, NaN equal to NaN."""
-    return sorted(tuple(f"{name}={_spelled(value)}" for name, value in row.items()) for row in rows)
+    return sorted(tuple(f"{name}={_spelled(value)}" for name, value in sorted(row.items())) for row in rows)
 
 
 def _spelled(value: object) -> str:

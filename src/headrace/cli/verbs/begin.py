@@ -30,11 +30,13 @@ def init(
 
 def demo(
     cli: Session,
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where; ./headrace-demo if left out.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Where; ./headrace-demo if left out. An earlier demo is replaced."),
+    ] = None,
 ) -> None:
     """See it work: a year of real flights, from raw files to a gated model, a promotion and a rollback.
 
-    Lays out a project that you can go on with. An earlier demo in the same folder is replaced.
     Needs the extra `demo`: pip install 'headrace[demo]'
 
     Example: headrace demo
@@ -42,4 +44,4 @@ def demo(
     from headrace.cli.demo import tell
     from headrace.cli.main import run
 
-    tell((folder or Path("headrace-demo")).resolve(), run, cli.out.data)
+    tell(Path.cwd() / (folder or "headrace-demo"), run, cli.out.data)
