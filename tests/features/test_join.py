@@ -234,6 +234,8 @@ def test_before_1970_too() -> None:
     old = datetime(1950, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
     side = view([old], [7], {"f": Newest("value", MINUTE), "n": Count(None, MINUTE)})
     assert column(asked(old, old + MINUTE, old + 2 * MINUTE), side) == [None, 7, None]
+    for_ever = view([old], [7], {"f": Newest("value", None)})
+    assert column(asked(None, START), for_ever) == [None, 7]  # a missing cut-off is no moment, 1970 neither
 
 
 def test_a_history_of_centuries_is_counted_whole() -> None:

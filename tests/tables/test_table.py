@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import polars as pl
 import pytest
 
@@ -18,6 +17,8 @@ from tests.tables.workshop import Workshop, csv_source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from headrace.ports.records import Manifest
     from headrace.ports.work import Context, Step

@@ -82,6 +82,7 @@ class Bars(Narrator):
         task = self._tasks.pop(node, None)
         if task is not None:
             self._progress.remove_task(task)
+            self._progress.refresh()  # else the next line is printed above a bar that is no longer there
 
     def _print(self, line: str) -> None:
         text = Text.from_ansi(painted_by_sign(line)) if self._color else Text(line)

@@ -31,7 +31,7 @@ def _drawn(heads: list[str], cells: list[tuple[str, ...]], numeric: list[int], w
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
     for at, head in enumerate(heads):
         table.add_column(Text(head), justify="right" if at in numeric else "left", overflow="fold")
     for row in cells:

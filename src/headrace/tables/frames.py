@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import traceback
+import types
 import typing
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,8 +42,8 @@ def frame_kinds(function: Callable[..., object], parameters: Sequence[inspect.Pa
 
     Raises HR421 for an annotation that names no frame, HR426 for a library that is not installed.
     """
-    hints: dict[str, Any] = _hints(function)
-    return [_kind(hints.get(each.name, each.annotation), f"{node}({each.name})") for each in parameters]
+    namespace = getattr(inspect.unwrap(function), "__globals__", {})
+    return [_kind(_resolved(each.annotation, namespace), f"{node}({each.name})") for each in parameters]
 
 
 def input_parameters(
@@ -67,11 +68,15 @@ def input_parameters(
     return places[:count] + [rest] * (count - len(places)) if rest is not None else places[:count]
 
 
-def _hints(function: Callable[..., object]) -> dict[str, Any]:
+def _resolved(annotation: object, namespace: dict[str, Any]) -> object:
+    """What an annotation says, where it is a text that can be evaluated; else the annotation itself."""
+    if not isinstance(annotation, str):
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
     try:
-        return typing.get_type_hints(inspect.unwrap(function))
+        return typing.get_type_hints(holder, globalns=namespace)["it"]
     except Exception:  # noqa: BLE001 - evaluating an annotation may raise anything; its text is looked at instead
-        return {}
+        return annotation
 
 
 def _kind(annotation: object, where: str) -> str:

@@ -107,17 +107,17 @@ class Made:
         )
         texts = [moment.isoformat(timespec="microseconds") for moment in found]
         texts += [before[bound] for bound in ("first_event", "last_event") if bound in before]
-        return {"first_event": min(texts), "last_event": max(texts)}
+        return {"first_event": min(texts), "last_event": max(texts)} if texts else {}
 
     def refuse(self, facts: Facts, limit: float | None) -> None:
         """Raise HR411 where no row is left, HR412 where a larger share than `limit` was set aside."""
         rows, quarantined = facts["rows"], facts["quarantined"]
         told = ", ".join(f"{rule}: {count}" for rule, count in facts["rules"].items())
         if rows == 0:
-            left = f"no rows left: {quarantined} break its contract ({told}); {self._examples()}"
-            raise HeadraceError(
-                "HR411", f"{self.name} has {left if quarantined else 'no rows: its function returned none'}"
-            )
+            if not quarantined:
+                raise HeadraceError("HR411", f"{self.name} has no rows: its function returned none")
+            what = f"{self.name} has no rows left: {quarantined} break its contract ({told}); {self._examples()}"
+            raise HeadraceError("HR411", what)
         if limit is not None and quarantined > limit * (rows + quarantined):
             share = f"{quarantined} of {rows + quarantined} rows"
             allowed = "none is allowed" if limit == 0 else f"{limit:.3%} are allowed"

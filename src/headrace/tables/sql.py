@@ -73,10 +73,10 @@ def run_query(query: str, frames: Mapping[str, pl.LazyFrame], node: str) -> pl.D
                 connection.execute(f"CREATE MACRO \"{name}\"() AS error('{reason}')")
             for name, frame in frames.items():
                 connection.register(name, frame)
-            answer = connection.sql(query)
-            if answer is None:
-                raise HeadraceError("HR425", f"{node}: the query asks for nothing")
-            return pl.DataFrame(_narrow(answer).to_arrow_table())
+            asked = [each.type for each in connection.extract_statements(query)]
+            if asked not in ([duckdb.StatementType.SELECT], [duckdb.StatementType.MULTI]):  # a PIVOT is several in one
+                raise HeadraceError("HR425", f"{node}: a table is made by one SELECT")
+            return pl.DataFrame(_narrow(connection.sql(query)).to_arrow_table())
         except duckdb.Error as error:
             raise HeadraceError("HR425", f"{node}: {str(error).strip()}") from None
 
