@@ -6,6 +6,7 @@ does, and so do its workers, even in the middle of a job: they watch a pipe that
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -13,7 +14,7 @@ import socket
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def main() -> None:
         _answer(control, error)
         return
     _answer(control, None)
+    _import_libraries(kit)
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork.*")
     while True:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -50,6 +52,13 @@ def main() -> None:
             _work(kit, Connection(descriptors[0]), lifeline)
             os._exit(0)
         os.close(descriptors[0])
+
+
+def _import_libraries(kit: Kit) -> None:
+    """Import what the nodes' code uses, once for all workers: many import a heavy library only where they need it."""
+    for library in sorted({library for coded in kit.coded.values() for library in coded.libraries}):
+        with suppress(ImportError):  # a step that needs it will say so, with its own traceback
+            importlib.import_module(library)
 
 
 def _receive(control: socket.socket) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from headrace import (
     Contract,
@@ -20,6 +20,9 @@ from headrace import (
     metric,
     time_split,
 )
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 LATE_AFTER = 15  # minutes
 
@@ -103,4 +106,6 @@ def origin_weather(rows: pl.LazyFrame) -> pl.LazyFrame:
 )
 def lateness(data: TrainingSet) -> HistGradientBoostingClassifier:
     """The probability that a flight leaves more than a quarter of an hour late."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # here: a plan need not wait for its import
+
     return HistGradientBoostingClassifier(random_state=data.seed, max_iter=60, learning_rate=0.15).fit(data.X, data.y)
