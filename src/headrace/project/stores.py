@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
 from headrace.ports.stores import Stores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from headrace.ports.clock import Clock
     from headrace.ports.ledger import Database, Ledger
+    from headrace.ports.stores import TableStore
     from headrace.project.settings import Settings
+
+
+class _WhenUsed:
+    """Stands for a store until it is used: what only moves pointers need not import Polars and delta-rs."""
+
+    def __init__(self, make: Callable[[], TableStore]) -> None:
+        self._made = cache(make)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._made(), name)
 
 
 def open_stores(settings: Settings) -> Stores:
     """The three stores, below the folder that `store` names."""
     from headrace.adapters.artefacts import FileArtefactStore
-    from headrace.adapters.delta import DeltaTableStore
     from headrace.adapters.manifests import FileManifestStore
 
     root = settings.folder / settings.store
-    return Stores(
-        DeltaTableStore(root / "tables"), FileArtefactStore(root / "artefacts"), FileManifestStore(root / "manifests")
-    )
+    tables = cast("TableStore", _WhenUsed(lambda: _delta(root / "tables")))
+    return Stores(tables, FileArtefactStore(root / "artefacts"), FileManifestStore(root / "manifests"))
+
+
+def _delta(root: Path) -> TableStore:
+    from headrace.adapters.delta import DeltaTableStore
+
+    return DeltaTableStore(root)
 
 
 def open_ledger(settings: Settings, clock: Clock) -> Ledger:

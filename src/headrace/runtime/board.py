@@ -51,7 +51,10 @@ class Board:
         for name, inputs in self._waiting.items():
             for parent in inputs:
                 self._dependants.setdefault(parent, []).append(name)
+        self._undecided = {name: None for name, state in self.states.items() if state is State.MADE}
         self._unpublished = list(plan.waves)
+        self._wave_of = {name: wave for wave in plan.waves for name in wave}
+        self._open = {wave: sum(self.states[name] not in _OVER for name in wave) for wave in plan.waves}
 
     def ready(self) -> list[str]:
         """The steps that may begin: pending, with every input there."""
@@ -59,7 +62,7 @@ class Board:
 
     def decidable(self) -> list[str]:
         """The steps whose version exists and whose gate has still to decide."""
-        return [name for name, state in self.states.items() if state is State.MADE]
+        return list(self._undecided)
 
     def begin(self, name: str) -> None:
         """The step runs."""
@@ -71,11 +74,13 @@ class Board:
         self._startable.pop(name, None)
         if self._graph[name].gated and self.steps[name].action is not Action.REUSE:
             self.states[name] = State.MADE
+            self._undecided[name] = None
         else:
             self._end(name, State.PASSED)
 
     def deciding(self, name: str) -> None:
         """The gate is at work."""
+        del self._undecided[name]
         self.states[name] = State.DECIDING
 
     def decided(self, name: str, *, passed: bool) -> None:
@@ -90,12 +95,12 @@ class Board:
     @property
     def over(self) -> bool:
         """Whether nothing is left to do or to publish."""
-        return not self._unpublished and all(state in _OVER for state in self.states.values())
+        return not self._unpublished
 
     def publishable(self) -> tuple[str, ...] | None:
         """The next wave, once every step of it is over; None while one is not. Waves go out in their order."""
         for wave in self._unpublished:
-            if all(self.states[name] in _OVER for name in wave):
+            if self._open[wave] == 0:
                 return wave
         return None
 
@@ -119,6 +124,7 @@ class Board:
     def _end(self, name: str, state: State) -> None:
         """Put a step into a final state, and free or skip what waits for it."""
         self.states[name] = state
+        self._open[self._wave_of[name]] -= 1
         for dependant in self._dependants.pop(name, ()):
             if self.states[dependant] is not State.PENDING:
                 continue

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from headrace.runtime.recovery import Owners
 
 _TURN = 0.5
-"""Seconds after which the loop looks for a cancellation even when nothing happens."""
+"""Seconds between two looks for a cancellation, whether anything happens or not."""
 _LEASE_TURN = 0.05
 """Seconds between two looks at a lease that another run holds."""
 
@@ -90,6 +90,7 @@ class Engine:
         self._again: dict[str, tuple[float, Lease | None]] = {}
         self._foreign: dict[str, float] = {}
         self._tally = Tally()
+        self._next_look = 0.0
 
     def apply(self) -> Applied:
         """Apply the plan. A failed step is reported, not raised; cancellation and a broken ledger are raised."""
@@ -368,6 +369,10 @@ class Engine:
         return self._around.ledger.snapshot(self._plan.environment).pointers.get(name)
 
     def _look_for_cancellation(self) -> None:
+        now = self._around.clock.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _TURN
         for signal in self._around.ledger.signals("cancel", self._run.id):
             if self._write(ConsumeSignal(signal.id))[0].get():
                 raise Cancelled(self._run.id)

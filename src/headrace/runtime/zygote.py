@@ -59,6 +59,7 @@ def _import_libraries(kit: Kit) -> None:
     for library in sorted({library for coded in kit.coded.values() for library in coded.libraries}):
         with suppress(ImportError):  # a step that needs it will say so, with its own traceback
             importlib.import_module(library)
+        _ = kit.stores.tables.scan  # code that uses a library handles frames: their store will be needed
 
 
 def _receive(control: socket.socket) -> bytes:

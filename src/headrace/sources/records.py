@@ -64,7 +64,7 @@ def records(name: str, text: bytes) -> Records:
     blank = (lengths == 0) | ((lengths == 1) & (data[np.minimum(starts, len(text) - 1)] == _RETURN))
     header = int(np.argmin(blank))
     names = _names(name, text[starts[header] : ends[header]])
-    fields = np.add.reduceat(comma, starts, dtype=np.int64) + 1
+    fields = np.add.reduceat(comma.view(np.uint8), starts).astype(np.int64) + 1
     ragged = (fields != len(names)) & ~blank
     ragged[: header + 1] = False
     if ragged.any():
