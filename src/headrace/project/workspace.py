@@ -17,11 +17,12 @@ from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.runtime.collect import collect, find_garbage
-from headrace.runtime.engine import Engine, Surroundings
+from headrace.runtime.engine import Engine
 from headrace.runtime.environments import rebase
 from headrace.runtime.jobs import KitLoader
 from headrace.runtime.processes import ProcessExecutor
 from headrace.runtime.recovery import recover
+from headrace.runtime.surroundings import Surroundings
 from headrace.runtime.survey import Question, survey
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ leases of the steps that may begin because of it, so that a chain of steps costs
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from headrace.errors import Cancelled, HeadraceError
@@ -29,7 +29,6 @@ from headrace.ports.records import Attempt, AttemptState, Decision, Lease, Manif
 from headrace.runtime.applied import Applied, Tally
 from headrace.runtime.board import Board, State
 from headrace.runtime.jobs import Died, Failed, Finished, Job, Progressed
-from headrace.runtime.observer import Observer
 from headrace.runtime.recovery import recover
 
 if TYPE_CHECKING:
@@ -38,32 +37,14 @@ if TYPE_CHECKING:
 
     from headrace.graph.graph import Graph
     from headrace.plan.plan import Plan
-    from headrace.ports.clock import Clock
-    from headrace.ports.ledger import Answer, Ledger
-    from headrace.ports.stores import Stores
-    from headrace.runtime.executor import Executor
+    from headrace.ports.ledger import Answer
     from headrace.runtime.jobs import Event
-    from headrace.runtime.recovery import Owners
+    from headrace.runtime.surroundings import Surroundings
 
 _TURN = 0.5
 """Seconds between two looks for a cancellation, whether anything happens or not."""
 _LEASE_TURN = 0.05
 """Seconds between two looks at a lease that another run holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an engine works with: everything that touches the outside."""
-
-    ledger: Ledger
-    stores: Stores
-    executor: Executor
-    owners: Owners
-    clock: Clock
-    owner: str
-    project: Path
-    logs: Path
-    observer: Observer = field(default_factory=Observer)
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ def records(name: str, text: bytes) -> Records:
             two columns of one name, HR311 for lines that end otherwise, HR317 for a quotation mark where none may be.
     """
     _refuse_other_encodings(name, text)
-    if not text.strip(b"\r\n"):
+    if not text or text.isspace():
         raise HeadraceError("HR304", f"{name} has no header line")
     data = np.frombuffer(text, np.uint8)
     newline, comma = data == _NEWLINE, data == _COMMA

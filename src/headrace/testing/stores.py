@@ -17,29 +17,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from headrace.errors import HeadraceError
 from headrace.ports.records import Manifest, Ref
+from headrace.testing.expectations import expect, expect_coded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from headrace.ports.stores import ArtefactStore, ManifestStore, TableStore
-
-
-def expect(holds: bool, what: str) -> None:  # noqa: FBT001 - the condition is what the function is about
-    """Fail the test with a sentence unless the condition holds; unlike `assert` it also works outside test modules."""
-    if not holds:
-        raise AssertionError(what)
-
-
-def expect_coded(act: Callable[[], object], what: str) -> None:
-    """Fail the test unless the action raises an error with a code."""
-    try:
-        act()
-    except HeadraceError:
-        return
-    raise AssertionError(what)
 
 
 def key_of(number: int) -> str:
