@@ -160,7 +160,10 @@ def test_retrain(shop: Path) -> None:
     assert "  refreshed  1 time" in inside(shop, "why", "returns").out
 
 
-def test_runs_and_logs(shop: Path) -> None:
+def test_runs_and_logs(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"  # a project of its own: which run is the newest depends on nothing else
+    headrace(tmp_path, "init", "shop")
+    headrace(shop, "apply")
     newest = inside(shop, "runs", "--env", "prod", "--limit", "1", "--json").data[0]
     assert newest["state"] == "done"
     golden.check("runs", golden.normal(inside(shop, "runs", "--limit", "1").out))

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.adapters.durable import rename_file, sync_folder, write_file
 from headrace.errors import HeadraceError
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import promote
@@ -36,6 +37,14 @@ def begin(folder: Path, sample: Path) -> None:
     shutil.copytree(sample, folder / "waiting")
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file at once and on the disk: a power cut is to test the project, not the story."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    write_file(draft, text.encode())
+    rename_file(draft, path)
+
+
 def arrive(folder: Path, month: str) -> None:
     """Let the files of a month appear, each at once."""
     for name in DATA:
@@ -43,13 +52,15 @@ def arrive(folder: Path, month: str) -> None:
         target.mkdir(parents=True, exist_ok=True)
         waiting = folder / "waiting" / name / f"{month}.csv.gz"
         if waiting.exists():
-            waiting.rename(target / waiting.name)
+            rename_file(waiting, target / waiting.name)
+            for changed in (waiting.parent, target.parent, folder):
+                sync_folder(changed)
 
 
 def edit(folder: Path) -> None:
     """Change one line of the pipeline."""
     module = folder / "pipeline.py"
-    module.write_text(module.read_text().replace("LATE_AFTER = 15", "LATE_AFTER = 20"))
+    write(module, module.read_text().replace("LATE_AFTER = 15", "LATE_AFTER = 20"))
 
 
 def apply(folder: Path, environment: str) -> None:
@@ -93,8 +104,8 @@ def tell(folder: Path) -> None:
     for number, operation in enumerate(STORY):
         if number >= int(mark.read_text() if mark.exists() else 0):
             operation(folder)
-            mark.write_text(str(number + 1))
-    (folder / "state.json").write_text(json.dumps(state(folder), indent=1, sort_keys=True))
+            write(mark, str(number + 1))
+    write(folder / "state.json", json.dumps(state(folder), indent=1, sort_keys=True))
 
 
 def state(folder: Path) -> dict[str, object]:

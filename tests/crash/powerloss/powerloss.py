@@ -115,7 +115,7 @@ def run_with_shadow(
             start_new_session=True,
         )
         process.wait()
-        _end_session(process.pid)
+        _end_all(shadow)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(list(command), process.returncode, out.read(), err.read())
@@ -193,9 +193,9 @@ def _environment(root: Path, shadow: Path) -> dict[str, str]:
     }
 
 
-def _end_session(session: int) -> None:
-    """End every process of a session and wait for their ends: a power cut leaves nobody who goes on writing."""
-    while members := list(_members(session)):
+def _end_all(shadow: Path) -> None:
+    """End every process of a machine and wait for their ends: a power cut leaves nobody who goes on writing."""
+    while members := list(_members(shadow)):
         for member in members:
             try:
                 handle = os.pidfd_open(member)
@@ -210,12 +210,16 @@ def _end_session(session: int) -> None:
                 os.close(handle)
 
 
-def _members(session: int) -> Iterator[int]:
-    """The processes of a session that have not ended."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
+def _members(shadow: Path) -> Iterator[int]:
+    """The processes that record in this shadow and have not ended, in whatever session: workers have one of their own.
+
+    A process that has ended and was not waited for has no environment any more.
+    """
+    mark = os.fsencode(f"HEADRACE_SHADOW={shadow.resolve()}")
+    for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while the list was read
-        if int(of) == session and state not in "ZX":
+            environment = path.read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it ended while the list was read, or is somebody else's
+        if mark in environment.split(b"\0"):
             yield int(path.parent.name)
