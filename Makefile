@@ -56,11 +56,11 @@ layers: $(DEV_STAMP) ## Who may import whom
 
 .PHONY: test
 test: $(DEV_STAMP) ## The tests (ARGS="..." are handed on to pytest)
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: coverage
 coverage: $(DEV_STAMP) ## The tests, and which branches they leave out
-	$(BIN)/pytest -n auto --cov $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal --cov $(ARGS)
 
 .PHONY: bench
 bench: $(DEV_STAMP) ## The benchmarks (ARGS="..." are handed on)
