@@ -17,7 +17,7 @@ mkfifo gate
 "$HEADRACE" apply > first.log 2>&1 & first=$!
 until [ -s made ]; do kill -0 $first; sleep 0.1; done
 "$HEADRACE" apply > second.log 2>&1 & second=$!
-until grep -q waits second.log; do kill -0 $second; sleep 0.1; done
+until grep -q "waiting for it" second.log; do kill -0 $second; sleep 0.1; done
 echo go > gate
 wait $first; wait $second
 printf '\n$ headrace apply   # the first\n'; cat first.log
