@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,13 @@ def test_a_version_that_has_passed_before_is_not_decided_again() -> None:
     board = Board(graph, replace(plan, steps=(replace(plan.steps[0], action=Action.REUSE),)))
     board.made("model")
     assert board.states["model"] is State.PASSED
+
+
+def test_a_step_ends_once() -> None:
+    board = Board(Graph.of([Plain("table")]), plan_of(Graph.of([Plain("table")])))
+    board.made("table")
+    with pytest.raises(RuntimeError, match="table is passed already"):
+        board.made("table")
 
 
 def test_a_kept_step_needs_no_pointer_move() -> None:

@@ -54,6 +54,17 @@ def test_two_environments_share_what_is_finished(project: Project) -> None:
     assert project.ids("prod") == project.ids("dev") == list(range(10))
 
 
+def test_a_chain_that_is_made_already_is_published_at_once(project: Project) -> None:
+    project.apply("dev")
+    project.write_code(
+        project.code + "\n\n@shop.table(by_shop)\ndef top(rows: pl.LazyFrame) -> pl.LazyFrame:\n    return rows\n"
+    )
+    applied = project.apply("prod")
+    assert applied.adopted == ("raw", "orders", "by_shop")
+    assert applied.made == ("top",)
+    assert set(applied.published) == {"raw", "orders", "by_shop", "top"}
+
+
 def test_roll_back_then_append(project: Project) -> None:
     project.apply()
     project.write_batch("02", range(10, 20))

@@ -53,7 +53,11 @@ def diagnose(workspace: Workspace) -> list[Finding]:
             found.append(look(workspace))
         except HeadraceError as error:
             found.append(Finding(about, f"{error.code} {error.what}", fine=False, fix=error.fix))
-    return [*found, *_stored(workspace), *_crash_files(workspace)]
+    try:
+        found += _stored(workspace)
+    except HeadraceError as error:
+        found.append(Finding("store", f"cannot be looked at: {error.code} {error.what}", fine=False, fix=error.fix))
+    return [*found, *_crash_files(workspace)]
 
 
 def _libraries(_: Workspace) -> Finding:

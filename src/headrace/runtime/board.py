@@ -122,7 +122,10 @@ class Board:
         return {parent for parent in parents if self.states[parent] not in _OVER}
 
     def _end(self, name: str, state: State) -> None:
-        """Put a step into a final state, and free or skip what waits for it."""
+        """Put a step into a final state, once, and free or skip what waits for it."""
+        if self.states[name] in _OVER:
+            message = f"{name} is {self.states[name]} already"
+            raise RuntimeError(message)
         self.states[name] = state
         self._open[self._wave_of[name]] -= 1
         for dependant in self._dependants.pop(name, ()):

@@ -114,16 +114,9 @@ class Engine:
         keys = {step.key for step in steps} | {key for step in steps for _, key in step.inputs}
         champions = {step.champion for step in steps if step.champion is not None}
         self._versions.update(self._around.ledger.live(sorted((keys | champions) - {""})))
-        for name in self._board.ready():
-            self._adopt_chain(name)
-
-    def _adopt_chain(self, name: str) -> None:
-        version = self._versions.get(self._board.steps[name].key)
-        if version is None:
-            return
-        self._adopted_now(name, version)
-        for other in self._board.ready():
-            self._adopt_chain(other)
+        while there := [name for name in self._board.ready() if self._board.steps[name].key in self._versions]:
+            for name in there:
+                self._adopted_now(name, self._versions[self._board.steps[name].key])
 
     def _adopted_now(self, name: str, version: Version) -> None:
         self._versions[version.key] = version

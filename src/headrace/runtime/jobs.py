@@ -107,13 +107,28 @@ def perform(kit: Kit, job: Job, report: Report) -> Manifest | Decision:
     if job.candidate is not None:
         return node.decide(job.candidate, job.champion, context)
     failpoint("step.make.before")
-    manifest = node.make(job.step, context)
+    try:
+        manifest = node.make(job.step, context)
+    except Exception:
+        _refuse_damaged(kit.stores, job)
+        raise
     if manifest.outputs:
         libraries = installed(kit.coded[node.name].libraries)
         manifest = replace(manifest, facts={**manifest.facts, "libraries": libraries})
         kit.stores.manifests.put(manifest)
     failpoint("step.make.after")
     return manifest
+
+
+def _refuse_damaged(stores: Stores, job: Job) -> None:
+    """Raise HR630 to HR634 where what the failed step was made from is damaged: the user's code is not to blame then.
+
+    Every byte is read, which is why it is done only after a failure.
+    """
+    base = [] if job.step.base is None else [job.step.base]
+    for version in (*job.versions.values(), *base):
+        for ref in version.manifest.outputs.values():
+            (stores.tables if ref.store == "table" else stores.artefacts).verify(ref)
 
 
 def _say(line: str) -> None:
