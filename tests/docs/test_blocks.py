@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer import TyperException
 from typer.main import get_command
 
 from headrace.cli.main import VERBS, app
@@ -34,16 +35,7 @@ def named(block: Block) -> str:
 
 
 def test_every_block_says_what_it_is() -> None:
-    marked = set(blocks(*KINDS))
-    unmarked = [block.name for block in blocks(*{block.info for block in _all()}) if block not in marked]
-    assert unmarked == []
-    assert {block.info for block in marked} == KINDS
-
-
-def _all() -> list[Block]:
-    from tests.docs.blocks import PAGES, blocks_of
-
-    return [block for page in PAGES for block in blocks_of(page)]
+    assert {block.info for block in blocks()} == KINDS
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=named)
-def test_python(
-    block: Block, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python(block: Block, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block that opens an environment runs in a project; a pipeline must be one that `check` finds nothing in."""
     file = tmp_path / "pipeline.py"
     file.write_text(block.text, encoding="utf-8")
@@ -84,9 +74,7 @@ def test_settings(block: Block, tmp_path: Path) -> None:
 
 
 def test_the_tutorial(tmp_path: Path) -> None:
-    commands = [
-        command for block in blocks("console") if block.page == TUTORIAL for command in commands_of(block.text)
-    ]
+    commands = [command for block in blocks("console") if block.page == TUTORIAL for command in commands_of(block.text)]
     assert commands
     for command, printed in zip(commands, type_in(tmp_path, commands), strict=True):
         documented = "\n".join(command.output)
@@ -97,9 +85,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
 
 def type_in(folder: Path, commands: list[Command]) -> list[str]:
     """What one shell prints for each command; `$?` is the exit code of the command before."""
-    script = "last=0\n" + "".join(
-        f"printf '{MARK}'\n(exit $last)\n{command.line}\nlast=$?\n" for command in commands
-    )
+    script = "last=0\n" + "".join(f"printf '{MARK}'\n(exit $last)\n{command.line}\nlast=$?\n" for command in commands)
     environment = {**surroundings(), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash"],  # noqa: S607 - the shell that a reader has
@@ -145,7 +131,7 @@ def parse(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["plann"], ["plan", "--refesh", "x"], ["why"], ["runs", "--limit", "0"]])
 def test_a_command_that_does_not_exist_is_found(arguments: list[str]) -> None:
-    with pytest.raises((AssertionError, TypeError, Exception), match=r"plann|refesh|NODE|limit"):
+    with pytest.raises((AssertionError, TyperException)):
         parse(arguments)
 
 

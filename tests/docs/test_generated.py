@@ -17,9 +17,7 @@ def wanted() -> dict[str, str]:
 
 
 def test_the_pages_are_up_to_date(wanted: dict[str, str]) -> None:
-    stale = [
-        path for path, text in wanted.items() if not (ROOT / path).is_file() or (ROOT / path).read_text() != text
-    ]
+    stale = [path for path, text in wanted.items() if not (ROOT / path).is_file() or (ROOT / path).read_text() != text]
     assert not stale, f"make docs writes these again: {stale}"
 
 

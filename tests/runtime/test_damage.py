@@ -142,13 +142,13 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
         project = begin(tmp_path / "disk" / "shop")
         before = state(project)
         subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
-        refused(headrace(project, "apply"), "HR612", str(project.folder))
+        refused(headrace(project, "apply"), "HR637", str(project.folder))
         subprocess.run(["mount", "-o", "remount,rw", str(tmp_path / "disk")], check=True)
         assert state(project) == before
         mended(project)
 
 
-@pytest.mark.parametrize(("folder", "code"), [(".headrace", "HR612"), (".headrace/store", "HR637")])
+@pytest.mark.parametrize(("folder", "code"), [(".headrace", "HR637"), (".headrace/store", "HR637")])
 def test_a_read_only_folder(project: Project, folder: str, code: str) -> None:
     before = state(project)
     subprocess.run(["chmod", "-R", "a-w", str(project.folder / folder)], check=True)
@@ -213,7 +213,7 @@ def test_a_damaged_table(project: Project, pattern: str, damage: Callable[[Path]
     [finding] = [each for each in found.data["findings"] if not each["fine"]]
     assert code in finding["text"]
     assert finding["text"].startswith("table of orders ")
-    refused(headrace(project, "query", "select sum(amount) from orders"), code, str(path))
+    refused(headrace(project, "query", "select * from orders"), code, str(path))
     refused(headrace(project, "apply"), code, "orders", str(path), "--refresh")
     with project.opened() as workspace:
         after = workspace.ledger.snapshot("prod").pointers
@@ -279,7 +279,7 @@ def test_a_ledger_that_was_edited(project: Project) -> None:
     import sqlite3
 
     with sqlite3.connect(project.folder / ".headrace" / "ledger.db") as database:
-        database.execute("UPDATE entries SET body = replace(body, 'orders', 'others') WHERE seq = 3")
+        database.execute("UPDATE entries SET body = body || ' ' WHERE seq = 3")
     database.close()
     found = headrace(project, "doctor", "--json")
     assert found.code == 5

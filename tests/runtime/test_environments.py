@@ -100,6 +100,11 @@ def test_a_rebased_branch_can_be_promoted(project: Project) -> None:
     assert project.plan().to_do == ()
 
 
+def test_the_main_environment_cannot_be_rebased(project: Project) -> None:
+    with project.opened() as workspace, refused("HR719"):
+        workspace.rebase("prod")
+
+
 def test_promotion_needs_a_decision_against_what_it_replaces(tmp_path: Path) -> None:
     project = Project(tmp_path / "shop", ORDERS + MODEL.replace("THRESHOLD = 0.5", "THRESHOLD = 0.1"))
     project.write_batch("01", range(200))

@@ -158,7 +158,10 @@ def _crash_file(session: Session) -> Path:
     """A new file for a traceback: with the project's logs, or in the temporary folder where there is no project."""
     workspace = session.__dict__.get("workspace")
     folder = Path(tempfile.gettempdir()) if workspace is None else workspace.settings.logs
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix="crash-", suffix=".log", dir=folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="crash-", suffix=".log", dir=folder)
+    except OSError:  # the project may be what cannot be written
+        handle, name = tempfile.mkstemp(prefix="crash-", suffix=".log")
     os.close(handle)
     return Path(name)

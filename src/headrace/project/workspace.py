@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.clocks import SystemClock
+from headrace.adapters.durable import storage_errors
 from headrace.adapters.locks import OwnerLocks, owner_here
 from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
@@ -18,7 +19,7 @@ from headrace.project.loading import forget, load_pipeline
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.runtime.collect import collect, find_garbage
 from headrace.runtime.engine import Engine
-from headrace.runtime.environments import rebase
+from headrace.runtime.environments import existing, rebase
 from headrace.runtime.jobs import KitLoader
 from headrace.runtime.processes import ProcessExecutor
 from headrace.runtime.recovery import recover
@@ -139,10 +140,11 @@ class Workspace:
         raise HeadraceError("HR717", f"other runs published into {question.environment} first, {_CONFLICTS} times")
 
     def rebase(self, environment: str) -> None:
-        """Let a branched environment start from the present pointers of its base."""
-        snapshot = self.ledger.snapshot(environment)
-        if snapshot.exists and snapshot.base is not None:
-            rebase(self.ledger, environment, snapshot.base)
+        """Let a branched environment start from the present pointers of its base. Raises HR719 for one without a base."""
+        base = existing(self.ledger, environment).base
+        if base is None:
+            raise HeadraceError("HR719", f"{environment} was not branched from another environment")
+        rebase(self.ledger, environment, base)
 
     def recover(self, observer: Observer) -> None:
         """Record the runs whose process died as crashed, so that nothing waits for them."""
@@ -218,8 +220,9 @@ class Workspace:
 
     @contextmanager
     def _collection_lock(self, how: int) -> Iterator[None]:
-        self.settings.state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.settings.state / "gc.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        with storage_errors(self.settings.state):
+            self.settings.state.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.settings.state / "gc.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, how)
             yield

@@ -11,6 +11,7 @@ import sys
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
 from headrace.runtime.jobs import Died, Progressed
 
@@ -56,15 +57,17 @@ class ProcessExecutor:
         self._ready = False
 
     def start(self) -> None:
-        """Begin to load the project in the background."""
+        """Begin to load the project in the background. Raises HR636 or HR637 where no log can be written."""
         if self._zygote is not None:
             return
+        with storage_errors(self._log.parent):
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            log = self._log.open("ab")
         ours, theirs = socket.socketpair()
         reading, self._lifeline = os.pipe()
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**_POLITE, **os.environ, "HEADRACE_MAIN_PROCESS": str(os.getpid())}
         command = [sys.executable, "-m", "headrace.runtime.zygote", str(theirs.fileno()), str(reading)]
-        with self._log.open("ab") as log:
+        with log:
             self._zygote = subprocess.Popen(  # noqa: S603 - our own module
                 command, pass_fds=(theirs.fileno(), reading), env=environment, stdout=log, stderr=log
             )
@@ -77,7 +80,9 @@ class ProcessExecutor:
     def submit(self, job: Job) -> None:
         """See `Executor`."""
         worker = next((each for each in self._workers if each.node is None), None) or self._fork()
-        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with storage_errors(job.log.parent):
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            job.log.touch()
         worker.node = job.node
         worker.connection.send(job)
 
