@@ -60,6 +60,21 @@ def state(project: Project) -> object:
     return pointers, project.rows("orders"), project.rows("by_shop")
 
 
+def set_modes(folder: Path, mode: int) -> None:
+    """Open or close a folder and all that is in it."""
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(mode)
+
+
+def system(*command: str) -> bool:
+    """Run a command of the operating system; whether it could be done."""
+    program = shutil.which(command[0])
+    return (
+        program is not None
+        and subprocess.run([program, *command[1:]], check=False, capture_output=True).returncode == 0
+    )
+
+
 def mended(project: Project, *arguments: str) -> None:
     """Apply goes on, to all rows."""
     done = headrace(project, "apply", *arguments)
@@ -109,15 +124,12 @@ def test_no_space_at_a_write(project: Project, failpoint: str, code: str) -> Non
 def small_disk(folder: Path, size: str) -> Iterator[None]:
     """A file system in memory, of a given size."""
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
-    )
-    if mounted.returncode:
+    if not system("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)):
         pytest.skip("may not mount a file system")
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        assert system("umount", "--lazy", str(folder))
 
 
 @pytest.mark.parametrize("left", [0, 16_384, 65_536])
@@ -141,9 +153,9 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "16m"):
         project = begin(tmp_path / "disk" / "shop")
         before = state(project)
-        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
+        assert system("mount", "-o", "remount,ro", str(tmp_path / "disk"))
         refused(headrace(project, "apply"), "HR637", str(project.folder))
-        subprocess.run(["mount", "-o", "remount,rw", str(tmp_path / "disk")], check=True)
+        assert system("mount", "-o", "remount,rw", str(tmp_path / "disk"))
         assert state(project) == before
         mended(project)
 
@@ -151,9 +163,9 @@ def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("folder", "code"), [(".headrace", "HR637"), (".headrace/store", "HR637")])
 def test_a_read_only_folder(project: Project, folder: str, code: str) -> None:
     before = state(project)
-    subprocess.run(["chmod", "-R", "a-w", str(project.folder / folder)], check=True)
+    set_modes(project.folder / folder, 0o555)
     refused(unprivileged(project, "apply"), code, str(project.folder / folder))
-    subprocess.run(["chmod", "-R", "u+w", str(project.folder / folder)], check=True)
+    set_modes(project.folder / folder, 0o755)
     assert state(project) == before
     mended(project)
 

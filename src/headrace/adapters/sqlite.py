@@ -38,10 +38,14 @@ _CODES = {
 }
 
 
+_NO_SPACE = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""What SQLite says when a full disk takes no more of the log, or of the index in shared memory beside it."""
+
+
 def _coded(error: sqlite3.Error, path: Path) -> Exception:
     """The error with a code, where it is one that a user can meet; else the error as it is."""
     number = getattr(error, "sqlite_errorcode", 0)
-    if number == sqlite3.SQLITE_IOERR_WRITE:
+    if number in _NO_SPACE:
         return HeadraceError("HR613", f"{path}: {error}")
     if str(error).startswith("Could not decode to UTF-8"):  # Python's own error, without a number
         return HeadraceError("HR606", f"{path}: {error}")

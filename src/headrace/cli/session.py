@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from headrace.cli.output import Output, Style
 
 if TYPE_CHECKING:
+    from headrace.project.settings import Settings
     from headrace.project.workspace import Workspace
+    from headrace.runtime.processes import ProcessExecutor
 
 
 class Session:
@@ -18,13 +20,26 @@ class Session:
     def __init__(self, style: Style | None = None, project: Path | None = None) -> None:
         self.out = Output(style or Style())
         self.project = project
+        self._executor: ProcessExecutor | None = None
 
     @cached_property
     def workspace(self) -> Workspace:
         """The project at or above the present folder, or the one that --project names."""
         from headrace.project.workspace import Workspace
 
-        return Workspace.open(self.project)
+        return Workspace.open(self.project) if self._executor is None else Workspace(self._settings(), self._executor)
+
+    def start_workers(self) -> None:
+        """Let the workers' process load the project while this one has still to import what it needs itself."""
+        from headrace.project.workers import workers_of
+
+        self._executor = workers_of(self._settings())
+        self._executor.start()
+
+    def _settings(self) -> Settings:
+        from headrace.project.settings import find, load
+
+        return load(find((self.project or Path()).resolve()))
 
     def environment(self, name: str | None) -> str:
         """The environment that was named, or the main one."""
@@ -35,3 +50,5 @@ class Session:
         workspace = self.__dict__.pop("workspace", None)
         if workspace is not None:
             workspace.close()
+        if self._executor is not None:
+            self._executor.close()

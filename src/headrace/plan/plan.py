@@ -150,7 +150,8 @@ def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
     coded = wanted.coded[node.name]
     action, why, details = _action(node, found, wanted, known)
     live = known.related.get(node.name, ())
-    same = [version for version in live if version.fingerprint == coded.fingerprint]
+    made_so = (coded.fingerprint, address.generation)  # a refresh makes all of it again: what is there may be damaged
+    same = [version for version in live if (version.fingerprint, version.generation) == made_so]
     cost = wanted.pointed.get(node.name) or (live[-1] if live else None)
     return Step(
         node=node.name,

@@ -102,10 +102,16 @@ class Environment:
         import duckdb
 
         with duckdb.connect(":memory:", config=_SEALED) as connection:
-            for node in self._mentioned(sql):
+            nodes = self._mentioned(sql)
+            for node in nodes:
                 connection.register(node.name, self.table(node))
             connection.execute("SET lock_configuration = true")
-            return _answer(connection, sql, self._readable())
+            try:
+                return _answer(connection, sql, self._readable())
+            except HeadraceError:
+                for node in nodes:
+                    self._refuse_damaged(self.version(node))
+                raise
 
     def version(self, node: str | Node) -> Version:
         """The version of a node. Raises HR830 for an unknown node, HR831 for one that was not made here yet."""
@@ -122,6 +128,12 @@ class Environment:
         if name not in nodes:
             raise HeadraceError("HR830", f"there is no node {name!r}", fix=suggestion(str(name), nodes))
         return nodes[name]
+
+    def _refuse_damaged(self, version: Version) -> None:
+        """Raise HR630 to HR634 where an output is not as it was written: then that is why a query failed."""
+        stores = self._workspace.stores
+        for ref in version.manifest.outputs.values():
+            (stores.tables if ref.store == "table" else stores.artefacts).verify(ref)
 
     def _readable(self) -> list[str]:
         nodes = [node for node in self._workspace.graph if isinstance(node, RowsNode)]

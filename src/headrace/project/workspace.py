@@ -17,11 +17,10 @@ from headrace.graph.coding import code_of_graph
 from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
 from headrace.project.stores import open_database, open_ledger, open_stores
+from headrace.project.workers import workers_of
 from headrace.runtime.collect import collect, find_garbage
 from headrace.runtime.engine import Engine
 from headrace.runtime.environments import existing, rebase
-from headrace.runtime.jobs import KitLoader
-from headrace.runtime.processes import ProcessExecutor
 from headrace.runtime.recovery import recover
 from headrace.runtime.surroundings import Surroundings
 from headrace.runtime.survey import Question, survey
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from headrace.runtime.applied import Applied
     from headrace.runtime.collect import Garbage
     from headrace.runtime.observer import Observer
+    from headrace.runtime.processes import ProcessExecutor
 
 _CONFLICTS = 5
 """How often an apply plans again because another run published first, before it gives up."""
@@ -48,10 +48,10 @@ _CONFLICTS = 5
 class Workspace:
     """One project folder. Nothing is opened before it is needed; use it as a context manager, or call `close`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, executor: ProcessExecutor | None = None) -> None:
         self.settings = settings
         self.clock = SystemClock()
-        self._executor: ProcessExecutor | None = None
+        self._executor = executor
 
     @classmethod
     def open(cls, folder: Path | str | None = None) -> Workspace:
@@ -119,9 +119,7 @@ class Workspace:
     def warm_up(self) -> None:
         """Begin to load the project for the workers, while this process is still planning."""
         if self._executor is None:
-            loader = KitLoader("headrace.project.loading:load_kit", self.settings.folder)
-            log = self.settings.logs / "workers.log"
-            self._executor = ProcessExecutor(loader, self.settings.workers, log)
+            self._executor = workers_of(self.settings)
         self._executor.start()
 
     def apply(self, question: Question, observer: Observer, plan: Plan | None = None) -> Applied:

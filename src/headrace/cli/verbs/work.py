@@ -119,7 +119,7 @@ def apply(
 
     Example: headrace apply dev
     """
-    cli.workspace.warm_up()
+    cli.start_workers()
     if rebase:
         cli.workspace.rebase(cli.environment(environment))
     return apply_plan(cli, cli.workspace.question(environment, refresh=refresh or (), only=only or ()))
@@ -136,5 +136,5 @@ def retrain(
 
     Example: headrace retrain lateness
     """
-    cli.workspace.warm_up()
+    cli.start_workers()
     return apply_plan(cli, cli.workspace.question(environment, refresh=[node]))
