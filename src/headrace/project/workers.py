@@ -1,4 +1,4 @@
-"""The workers of a project. Light to import, so that they can begin to load the project before anything else happens."""
+"""The workers of a project: light to import, so that they begin to load the project before anything else happens."""
 
 from __future__ import annotations
 

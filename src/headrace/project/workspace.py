@@ -138,7 +138,7 @@ class Workspace:
         raise HeadraceError("HR717", f"other runs published into {question.environment} first, {_CONFLICTS} times")
 
     def rebase(self, environment: str) -> None:
-        """Let a branched environment start from the present pointers of its base. Raises HR719 for one without a base."""
+        """Let a branch start from the present pointers of its base. Raises HR719 for an environment without a base."""
         base = existing(self.ledger, environment).base
         if base is None:
             raise HeadraceError("HR719", f"{environment} was not branched from another environment")
