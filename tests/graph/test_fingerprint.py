@@ -313,7 +313,7 @@ def test_a_class_made_in_a_function_is_covered_with_what_it_captured(code: UserC
 DECORATORS = {
     "pipeline.py": """
         import contextlib, functools
-        from tools import times, Memo
+        from toolbox import times, Memo
         @times(2)
         def helper(x): return x + 1
         @functools.lru_cache(maxsize=8)
@@ -331,7 +331,7 @@ DECORATORS = {
             with context(x) as y:
                 return helper(x) + cached(x) + y + memo(x) + kind(x)
     """,
-    "tools.py": """
+    "toolbox.py": """
         import functools
         def times(n):
             def decorate(function):
@@ -357,9 +357,9 @@ DECORATORS = {
         ("x + 5", "x - 5", {"pipeline.kind"}),
         ("x + 6", "x - 6", {"pipeline._"}),
         ("x: int", "x: str", {"pipeline._", "pipeline.node"}),
-        ("self.function(x)", "self.function(x) + 0", {"tools.Memo"}),
-        ("times(2)", "times(5)", {"pipeline.helper", "tools.times.<locals>.decorate.<locals>.wrapper#2"}),
-        ("times(3)", "times(5)", {"pipeline.node", "tools.times.<locals>.decorate.<locals>.wrapper"}),
+        ("self.function(x)", "self.function(x) + 0", {"toolbox.Memo"}),
+        ("times(2)", "times(5)", {"pipeline.helper", "toolbox.times.<locals>.decorate.<locals>.wrapper#2"}),
+        ("times(3)", "times(5)", {"pipeline.node", "toolbox.times.<locals>.decorate.<locals>.wrapper"}),
     ],
 )
 def test_decorators(code: UserCode, old: str, new: str, parts: set[str]) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError
@@ -103,10 +103,16 @@ def test_any_iso_moment_comes_back(moments: list[datetime]) -> None:
 FIELD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 
 
-@given(st.lists(st.tuples(FIELD, FIELD, FIELD), max_size=6), st.sampled_from(["\n", "\r\n"]))
-def test_any_texts_come_back_from_any_csv(rows: list[tuple[str, str, str]], newline: str) -> None:
+@given(
+    st.lists(st.tuples(FIELD, FIELD, FIELD), max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+)
+def test_any_texts_come_back_from_any_csv(rows: list[tuple[str, str, str]], newline: str, quoting: int) -> None:
+    # Python 3.11 leaves a carriage return bare when it quotes little; before a line feed it is part of the line end.
+    assume(quoting == csv.QUOTE_ALL or not any("\r" in field for row in rows for field in row))
     text = io.StringIO()
-    csv.writer(text, lineterminator=newline).writerows([("a", "b", "c"), *rows])
+    csv.writer(text, lineterminator=newline, quoting=quoting).writerows([("a", "b", "c"), *rows])
     frame = parsed(text.getvalue(), schema=dict.fromkeys("abc", pl.String))
     assert frame.rows() == [tuple(field or None for field in row) for row in rows]
 
