@@ -33,7 +33,6 @@ from headrace.runtime.recovery import recover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from headrace.graph.graph import Graph
     from headrace.plan.plan import Plan
@@ -65,6 +64,7 @@ class Engine:
         self._around = around
         self._board = Board(graph, plan)
         self._run = Run(around.clock.new_id(), plan.environment, around.owner, RunState.RUNNING, stamp(around.clock))
+        self._logs = around.logs / self._run.id
         self._versions: dict[str, Version] = {}
         self._running: dict[str, _Running] = {}
         self._tries: dict[str, int] = {}
@@ -257,7 +257,7 @@ class Engine:
         attempt = Attempt(self._run.id, name, step.key, self._tries[name], AttemptState.RUNNING, stamp(around.clock))
         self._running[name] = _Running(attempt, lease, deadline)
         around.observer.step_started(name, attempt.number)
-        around.executor.submit(Job(step, self._inputs(name), self._log(name)))
+        around.executor.submit(Job(step, self._inputs(name), self._logs))
 
     def _start_decisions(self) -> None:
         """Send candidates to their gates while workers are free."""
@@ -272,7 +272,7 @@ class Engine:
             self._board.deciding(name)
             champion = self._versions.get(step.champion) if step.champion else None
             candidate = self._versions[step.key]
-            around.executor.submit(Job(step, self._inputs(name), self._log(name), candidate, champion))
+            around.executor.submit(Job(step, self._inputs(name), self._logs, candidate, champion))
 
     def _inputs(self, name: str) -> dict[str, Version]:
         """The pinned input versions by node name."""
@@ -294,9 +294,6 @@ class Engine:
             made_at=stamp(self._around.clock),
             seconds=seconds,
         )
-
-    def _log(self, name: str) -> Path:
-        return self._around.logs / self._run.id / f"{name}.log"
 
     # ------------------------------------------------------------------ time, publishing, the end
 

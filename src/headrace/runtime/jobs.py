@@ -38,11 +38,11 @@ class Kit:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Make a version (no candidate), or decide about one. `log` is the file that takes what the user's code prints."""
+    """Make a version (no candidate), or decide about one. `logs` is the folder of the run for what code prints."""
 
     step: Step
     versions: Mapping[str, Version]
-    log: Path
+    logs: Path
     candidate: Version | None = None
     champion: Version | None = None
 

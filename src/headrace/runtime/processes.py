@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
 from headrace.runtime.jobs import Died, Progressed
+from headrace.runtime.printed import salvage, spool_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +35,30 @@ class _Worker:
         self.connection = connection
         self.pid: int = connection.recv()
         self.node: str | None = None
+        self._spool: Path | None = None
+
+    def give(self, job: Job) -> None:
+        """Send a job. Raises HR636 or HR637 where what it prints cannot be stored."""
+        spool = spool_of(job.logs, self.pid)
+        if spool != self._spool:
+            with storage_errors(job.logs):
+                job.logs.mkdir(parents=True, exist_ok=True)
+                spool.touch()
+            self._leave_spool()
+            self._spool = spool
+        self.node = job.node
+        self.connection.send(job)
 
     def kill(self) -> None:
-        """End the process and whatever its job started."""
+        """End the process and whatever its job started; keep what it printed."""
         self.connection.close()
-        try:
+        with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it ended by itself in the meantime
+        self._leave_spool()
+
+    def _leave_spool(self) -> None:
+        if self._spool is not None:
+            salvage(self._spool)
 
 
 class ProcessExecutor:
@@ -80,11 +98,7 @@ class ProcessExecutor:
     def submit(self, job: Job) -> None:
         """See `Executor`."""
         worker = next((each for each in self._workers if each.node is None), None) or self._fork()
-        with storage_errors(job.log.parent):
-            job.log.parent.mkdir(parents=True, exist_ok=True)
-            job.log.touch()
-        worker.node = job.node
-        worker.connection.send(job)
+        worker.give(job)
 
     def events(self, patience: float) -> Sequence[Event]:
         """See `Executor`."""

@@ -14,17 +14,15 @@ import socket
 import sys
 import threading
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.runtime.jobs import Finished, failure, perform
+from headrace.runtime.printed import Printed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from headrace.runtime.jobs import Event, Job, Kit, KitLoader
 
 
@@ -83,37 +81,28 @@ def _work(kit: Kit, connection: Connection, lifeline: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     threading.Thread(target=_end_with_engine, args=(lifeline,), daemon=True).start()
     connection.send(os.getpid())
+    printed = Printed()
     while True:
         try:
             job: Job = connection.recv()
         except EOFError:
             return
-        _perform(kit, job, connection)
+        _perform(kit, job, connection, printed)
 
 
-def _perform(kit: Kit, job: Job, connection: Connection) -> None:
+def _perform(kit: Kit, job: Job, connection: Connection, printed: Printed) -> None:
     started = kit.clock.monotonic()
-    with _logged(job.log):
-        event: Event
-        try:
-            event = Finished(job.node, perform(kit, job, connection.send), kit.clock.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - reported to the engine, which raises or records it
-            event = failure(job, error)
-    connection.send(event)
-
-
-@contextmanager
-def _logged(file: Path) -> Iterator[None]:
-    """Whatever is printed inside, by Python or by a library, goes to the end of the file."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+    event: Event
+    printed.begin(job.logs, job.node)
     try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        event = Finished(job.node, perform(kit, job, connection.send), kit.clock.monotonic() - started)
+    except Exception as error:  # noqa: BLE001 - reported to the engine, which raises or records it
+        event = failure(job, error)
+    try:
+        printed.end(job.node)
+    except OSError as error:
+        event = failure(job, error)
+    connection.send(event)
 
 
 def _end_with_engine(lifeline: int) -> None:

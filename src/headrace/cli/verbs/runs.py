@@ -12,10 +12,9 @@ from headrace.errors import HeadraceError
 from headrace.ports.ledger import SendSignal
 from headrace.ports.records import RunState
 from headrace.runtime.observer import Observer
+from headrace.runtime.printed import texts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from headrace.ports.records import Attempt, Json, Run
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run, by its id or the beginning of it.")]
@@ -69,22 +68,17 @@ def logs(
     """
     found = _run(cli, run)
     attempts = [each for each in cli.workspace.ledger.attempts(found.id) if node in (None, each.node)]
-    files = _log_files(cli.workspace.settings.logs / found.id, node)
-    if node is not None and not attempts and not files:
+    logged = texts(cli.workspace.settings.logs / found.id)
+    logged = {name: text for name, text in logged.items() if node in (None, name)}
+    if node is not None and not attempts and not logged:
         raise HeadraceError("HR822", f"run {found.id} has no step {node!r}")
     if cli.out.as_json:
         steps = [_attempt_json(each) for each in attempts]
-        texts = {name: file.read_text("utf-8", "replace") for name, file in files.items()}
-        cli.out.json({"run": _run_json(found), "attempts": steps, "logs": texts})
+        cli.out.json({"run": _run_json(found), "attempts": steps, "logs": logged})
         return
     cli.out.data(*columns([_attempt_row(each) for each in attempts], ("step", "try", "state", "started (UTC)", "")))
-    for name, file in files.items():
-        cli.out.data("", f"{name}:", *file.read_text("utf-8", "replace").splitlines())
-
-
-def _log_files(folder: Path, node: str | None) -> dict[str, Path]:
-    found = {file.stem: file for file in sorted(folder.glob("*.log"))}
-    return found if node is None else {name: file for name, file in found.items() if name == node}
+    for name, text in logged.items():
+        cli.out.data("", f"{name}:", *text.splitlines())
 
 
 def _attempt_row(attempt: Attempt) -> tuple[str, str, str, str, str]:
