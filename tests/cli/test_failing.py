@@ -54,7 +54,7 @@ def test_a_gate_that_refuses_goes_on_refusing(tmp_path: Path) -> None:
     project.edit("THRESHOLD = 0.5", "THRESHOLD = 2.0")
     refused = headrace(project.folder, "apply", code=4)
     golden.check("apply_refused", golden.normal(refused.out))
-    assert "  x model was refused by its gate" in refused.err
+    assert "  x model did not pass its gate" in refused.err
     assert "  x model" in inside(project.folder, "plan").out
     again = headrace(project.folder, "apply", code=4)
     assert again.out.startswith("Nothing to do.\n  x model: this version was refused: ")

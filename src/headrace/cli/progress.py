@@ -54,7 +54,7 @@ class Narrator(Observer):
     def decided(self, decision: Decision) -> None:
         """See `Observer`."""
         if not decision.passed:
-            self._say(f"  x {decision.node} was refused by its gate")
+            self._say(f"  x {decision.node} did not pass its gate")
             return
         for line in [f"  + {decision.node} passed its gate:", *conditions(decision)]:
             self._say(line)
