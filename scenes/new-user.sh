@@ -11,4 +11,4 @@ HEADRACE=../.venv/bin/headrace
 show plan; code 0; expect "Nothing to do"
 sed -i 's/LATE_AFTER = 15/LATE_AFTER = 20/' pipeline.py
 show plan try; code 0; expect "code changed"; expect "LATE_AFTER changed"
-show why lateness; code 0; expect "data/flights/2013-01.csv.gz"
+show why lateness; code 0; expect "data/flights/2013-12.csv.gz"

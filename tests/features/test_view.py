@@ -10,6 +10,8 @@ import pandas as pd  # noqa: TC002 - the annotation of a user's function
 import polars as pl
 import pyarrow as pa  # noqa: TC002 - the annotation of a user's function
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from headrace.adapters.artefacts import FileArtefactStore
@@ -121,6 +123,13 @@ def test_the_class_form_stores_what_can_become_visible_in_order(stores: Stores) 
         "last_visible": "2024-05-01T12:25:00+00:00",
     }
     assert version.rows == 3
+
+
+@given(st.permutations(range(6)))
+def test_which_of_two_rows_of_the_same_times_is_newer_does_not_depend_on_their_arrival(order: list[int]) -> None:
+    rows = pl.DataFrame({"flight": range(6), "carrier": "A", "late": [True, False] * 3, "due": NOON, "left": NOON})
+    recipe, declared = History.__view__.recipe, History.__view__.terms
+    assert_frame_equal(recipe.rows([rows[order].lazy()], declared), recipe.rows([rows.lazy()], declared))
 
 
 def test_the_class_form_is_joined_as_of_the_cutoff(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 from headrace.features.aggregates import Aggregate
 from headrace.features.recipes import Windows, hint, refuse_floats, refuse_name
-from headrace.tables.contract import TYPES, marked
+from headrace.tables.contract import TYPES, keys, marked
 from headrace.tables.table import Table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def windows(cls: type, of: Table, terms: Terms) -> Windows:
         if column is not None:
             _refuse_unknown(column, kinds, f"{cls.__name__}.{name}", of)
         _refuse_misfit(f"{cls.__name__}.{name}", each, "" if column is None else kinds[column], hints[name])
-    return Windows(found, event_time, marked(contract, "known_at"))
+    return Windows(found, event_time, marked(contract, "known_at"), keys(contract))
 
 
 def _body(cls: type) -> Mapping[str, Aggregate]:

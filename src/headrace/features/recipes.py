@@ -74,11 +74,15 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The class form: aggregates over the rows of a table, whose contract says what is when."""
+    """The class form: aggregates over the rows of a table, whose contract says what is when.
+
+    `keys` decide which of two rows of the same times is newer, so that the order in which they arrived does not.
+    """
 
     aggregates: Mapping[str, Aggregate]
     event_time: str
     known_at: str | None
+    keys: tuple[str, ...] = ()
 
     def function(self) -> Function | None:
         """There is none: the body of the class holds settings only."""
@@ -98,7 +102,7 @@ class Windows:
         (frame,) = frames
         known = self.known_at or self.event_time
         values = [name for name in self.columns(terms) or () if name not in (VISIBLE_AT, EVENT_TIME)]
-        return _seen(frame, values, (self.event_time, known), terms)
+        return _seen(frame, values, (self.event_time, known), terms, self.keys)
 
     def features(self, columns: Sequence[str], terms: Terms) -> Mapping[str, Aggregate]:  # noqa: ARG002 - declared
         """The aggregates."""
@@ -165,21 +169,24 @@ def computed(name: str, inputs: int, function: Function, at: str, known_at: str 
     return Computed(name, function, at, known_at, wanted_frames(function, inputs, name))
 
 
-def _seen(frame: pl.LazyFrame, values: Sequence[str], times: tuple[str, str], terms: Terms) -> pl.DataFrame:
+def _seen(
+    frame: pl.LazyFrame, values: Sequence[str], times: tuple[str, str], terms: Terms, ties: Sequence[str] = ()
+) -> pl.DataFrame:
     """The rows that are known of an entity, with their times, sorted by visible time and event time.
 
-    Rows that agree in both keep the order of the table, so that the later one counts as newer. `times` are the columns
-    of the event and of when it became known.
+    Rows that agree in both are in the order of the columns `ties`, or keep that of the table: the later one counts as
+    newer. `times` are the columns of the event and of when it became known.
     """
     import polars as pl
 
     schema = frame.collect_schema()
     event, known = (moment(name, schema[name], what="the time", up=True) for name in times)
-    keys = [pl.col(name).is_not_null() for name in (*terms.entity, VISIBLE_AT)]
+    present = [pl.col(name).is_not_null() for name in (*terms.entity, VISIBLE_AT)]
     added = visible_at(known, terms.delay).alias(VISIBLE_AT), event.alias(EVENT_TIME)
     rest = [name for name in values if name not in terms.entity]
-    rows = frame.select(*terms.entity, *added, *rest).filter(*keys)
-    return rows.sort(VISIBLE_AT, EVENT_TIME, maintain_order=True).collect()
+    order = {f"_tie_{place}": pl.col(name) for place, name in enumerate(ties)}
+    rows = frame.select(*terms.entity, *added, *rest, **order).filter(*present)
+    return rows.sort(VISIBLE_AT, EVENT_TIME, *order, maintain_order=True).drop(*order).collect()
 
 
 def hint(name: str, known: Iterable[str]) -> str:
