@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import selectors
 import signal
 import socket
 import subprocess
 import sys
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import storage_errors
@@ -47,7 +48,7 @@ class _Worker:
             self._leave_spool()
             self._spool = spool
         self.node = job.node
-        self.connection.send(job)
+        self.connection.send_bytes(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
 
     def kill(self) -> None:
         """End the process and whatever its job started; keep what it printed."""
@@ -69,6 +70,7 @@ class ProcessExecutor:
         self._loader = loader
         self._log = log
         self._workers: list[_Worker] = []
+        self._listening = selectors.DefaultSelector()
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._lifeline = -1
@@ -102,21 +104,18 @@ class ProcessExecutor:
 
     def events(self, patience: float) -> Sequence[Event]:
         """See `Executor`."""
-        busy = {worker.connection: worker for worker in self._workers if worker.node is not None}
-        ready = wait(list(busy), timeout=patience)
-        return [self._receive(worker) for connection, worker in busy.items() if connection in ready]
+        received = [self._receive(key.data) for key, _ in self._listening.select(patience)]
+        return [event for event in received if event is not None]
 
     def kill(self, node: str) -> None:
         """See `Executor`."""
         for worker in [each for each in self._workers if each.node == node]:
-            worker.kill()
-            self._workers.remove(worker)
+            self._end(worker)
 
     def close(self) -> None:
         """See `Executor`."""
-        for worker in self._workers:
-            worker.kill()
-        self._workers.clear()
+        for worker in list(self._workers):
+            self._end(worker)
         if self._zygote is None or self._control is None:
             return
         self._control.close()
@@ -126,14 +125,14 @@ class ProcessExecutor:
         self._zygote = None
         self._ready = False
 
-    def _receive(self, worker: _Worker) -> Event:
-        node = worker.node or ""
+    def _receive(self, worker: _Worker) -> Event | None:
+        """What a worker says; None where it was idle and is gone."""
+        node = worker.node
         try:
             event: Event = worker.connection.recv()
         except (EOFError, ConnectionResetError):
-            worker.kill()
-            self._workers.remove(worker)
-            return Died(node)
+            self._end(worker)
+            return None if node is None else Died(node)
         if not isinstance(event, Progressed):
             worker.node = None
         return event
@@ -145,7 +144,13 @@ class ProcessExecutor:
         theirs.close()
         worker = _Worker(Connection(ours.detach()))
         self._workers.append(worker)
+        self._listening.register(worker.connection, selectors.EVENT_READ, worker)
         return worker
+
+    def _end(self, worker: _Worker) -> None:
+        self._listening.unregister(worker.connection)
+        self._workers.remove(worker)
+        worker.kill()
 
     def _loaded(self) -> socket.socket:
         """The control socket, once the project is loaded; raises what loading it raised."""
