@@ -9,7 +9,8 @@ import pytest
 
 import headrace
 from headrace.errors import HeadraceError
-from headrace.project.loading import forget
+from headrace.project.loading import forget, load_pipeline
+from headrace.project.settings import Settings
 from tests.support.projects import MODEL, ORDERS, Project
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def test_a_declared_node_that_was_never_made(tmp_path: Path) -> None:
     project.apply()
     project.write_code(project.code + MORE)
     with project.opened() as workspace:
-        forget(workspace.settings)
+        forget(workspace.settings.folder)
         with headrace.open(project=project.folder) as prod, pytest.raises(HeadraceError, match="HR831"):
             prod.table("more")
 
@@ -107,3 +108,16 @@ def test_what_was_opened_stays_as_it_was(tmp_path: Path) -> None:
         assert prod.table("orders").collect().height == 3
     with headrace.open(project=project.folder) as prod:
         assert prod.table("orders").collect().height == 5
+
+
+def test_two_projects_of_one_process_have_modules_of_their_own(tmp_path: Path) -> None:
+    """Both call their module `pipeline`, and its helper `helpers`."""
+    for name in ("first", "second", "first"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "helpers.py").write_text(f"NAME = {name!r}\n")
+        (folder / "pipeline.py").write_text(
+            "import headrace\nimport helpers\n\nits = headrace.Pipeline(helpers.NAME)\n", encoding="utf-8"
+        )
+        assert load_pipeline(Settings(folder, "pipeline:its")).name == name
+    forget(tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.adapters.clocks import SystemClock
@@ -16,7 +18,6 @@ from headrace.project.stores import open_stores
 from headrace.runtime.jobs import Kit
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import ModuleType
 
     from headrace.project.settings import Settings
@@ -37,9 +38,7 @@ def load_pipeline(settings: Settings) -> Pipeline:
 
 
 def _import(name: str, settings: Settings) -> ModuleType:
-    folder = str(settings.folder)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _make_way(name.partition(".")[0], settings.folder)
     try:
         return importlib.import_module(name)
     except HeadraceError:
@@ -49,18 +48,29 @@ def _import(name: str, settings: Settings) -> ModuleType:
         raise HeadraceError("HR804", f"{name} cannot be imported{where}: {type(error).__name__}: {error}") from error
 
 
+def _make_way(name: str, folder: Path) -> None:
+    """Look in this folder first. Another project of this process may have had a module of this name: it is dropped."""
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None or name in sys.stdlib_module_names or _is_project_code(file, folder):
+        return
+    if PathFinder.find_spec(name, [str(folder)]) is not None:
+        other = Path(file).parent
+        forget(other.parent if other.name == name else other)
+
+
 def _place(error: Exception, folder: Path) -> str:
     """The last line of the user's own code that the error went through."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(str(folder))]
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
-def forget(settings: Settings) -> None:
-    """Drop the project's own modules, so that the next import reads their present code."""
+def forget(folder: Path) -> None:
+    """Drop the modules of the project in this folder, so that the next import reads their present code."""
     inside = [
         name
         for name, module in sys.modules.items()
-        if (file := getattr(module, "__file__", None)) and _is_project_code(file, settings.folder)
+        if (file := getattr(module, "__file__", None)) and _is_project_code(file, folder)
     ]
     for name in inside:
         del sys.modules[name]

@@ -127,7 +127,7 @@ class Workspace:
 
         Raises HR717 when others keep publishing first.
         """
-        with self._shared(), self._owned() as owner:
+        with self.shared(), self._owned() as owner:
             recover(self.ledger, self.owners, observer)
             for _ in range(_CONFLICTS):
                 applied = self._apply_once(plan or self.plan(question), observer, owner)
@@ -171,7 +171,7 @@ class Workspace:
 
     def reload(self) -> None:
         """Import the present code of the project."""
-        forget(self.settings)
+        forget(self.settings.folder)
         for name in ("pipeline", "graph", "coded"):
             self.__dict__.pop(name, None)
         if self._executor is not None:
@@ -203,8 +203,8 @@ class Workspace:
             yield owner
 
     @contextmanager
-    def _shared(self) -> Iterator[None]:
-        """Keep `gc` away while this process applies."""
+    def shared(self) -> Iterator[None]:
+        """Keep `gc` away while this process writes what the ledger does not know yet."""
         with self._collection_lock(fcntl.LOCK_SH):
             yield
 

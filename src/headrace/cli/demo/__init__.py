@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from headrace.cli.demo.story import Demo, clear
 from headrace.project.loading import forget
-from headrace.project.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ def tell(folder: Path, run: Callable[[Sequence[str]], int], say: Callable[[str],
     """
 
     def command(project: Path, words: list[str]) -> int:
-        forget(load(project))
+        forget(project)
         return run(["--project", str(project), *words])
 
     clear(folder)
