@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 from headrace.adapters.artefacts import FileArtefactStore
 from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
+from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.errors import HeadraceError
 from headrace.features.aggregates import count, latest, mean
 from headrace.features.join import point_in_time
@@ -73,6 +74,7 @@ def stores(tmp_path: Path) -> Stores:
         DeltaTableStore(tmp_path / "tables"),
         FileArtefactStore(tmp_path / "files"),
         FileManifestStore(tmp_path / "made"),
+        LmdbOnlineStore(tmp_path / "online"),
     )
 
 

@@ -73,7 +73,7 @@ def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Itera
     import polars as pl
 
     _refuse_missing(view.on, labels, f"the entity of {view.name}")
-    rows = _sorted(view)
+    rows = in_order(view)
     ours, theirs = _alike(rows, labels, view)
     known = cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
     sight = Sight(Layout(rows, ours), theirs, cutoffs.fill_null(0).to_numpy(), known.to_numpy())
@@ -82,7 +82,7 @@ def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Itera
         yield each.measure(windows[each.over]).alias(view.prefix + name)
 
 
-def _sorted(view: ViewRows) -> pl.DataFrame:
+def in_order(view: ViewRows) -> pl.DataFrame:
     """The rows by visible time; what is sorted already, as stored rows are, is not sorted again."""
     import polars as pl
 

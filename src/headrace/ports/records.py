@@ -18,8 +18,8 @@ Facts: TypeAlias = Mapping[str, Json]
 class Ref:
     """Where one output lies: a table directory at a version, or a file named by its content.
 
-    `store` says which store holds it ("table", "artefact"), `path` is relative to that store's root, `version` counts
-    the commits of a table directory (0 for an artefact), `digest` is of the content (sha256 hex).
+    `store` says which store holds it ("table", "artefact", "online"), `path` is relative to that store's root or names
+    a generation, `version` counts the commits of a table directory (else 0), `digest` is of the content (sha256 hex).
     """
 
     store: str

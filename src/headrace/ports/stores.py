@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from headrace.ports.online import OnlineStore
     from headrace.ports.records import Manifest, Ref
 
 
@@ -88,8 +89,18 @@ class ManifestStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The three stores of a project."""
+    """The stores of a project."""
 
     tables: TableStore
     artefacts: ArtefactStore
     manifests: ManifestStore
+    online: OnlineStore
+
+    def verify(self, ref: Ref) -> None:
+        """Raise a coded error when an output is missing or is not what was written. Every byte of it is read."""
+        if ref.store == "table":
+            self.tables.verify(ref)
+        elif ref.store == "online":
+            self.online.verify(ref.path, ref.digest)
+        else:
+            self.artefacts.verify(ref)
