@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from headrace.adapters.artefacts import FileArtefactStore
 from headrace.adapters.manifests import FileManifestStore
+from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.models.artefact import dump
 from headrace.models.columns import encode, inputs_of
 from headrace.models.gate import SCORE
@@ -29,7 +30,8 @@ START = datetime(2013, 1, 1, tzinfo=UTC)
 def file_stores(folder: Path) -> Stores:
     """Stores for artefacts and manifests. These tests use no table."""
     tables: Any = None
-    return Stores(tables, FileArtefactStore(folder / "artefacts"), FileManifestStore(folder / "manifests"))
+    artefacts, manifests = FileArtefactStore(folder / "artefacts"), FileManifestStore(folder / "manifests")
+    return Stores(tables, artefacts, manifests, LmdbOnlineStore(folder / "online"))
 
 
 def labelled_rows(count: int = 2000, seed: int = 0) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from headrace.adapters.artefacts import FileArtefactStore
 from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
+from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.errors import HeadraceError
 from headrace.features.aggregates import count, mean
 from headrace.features.view import Features, FeatureView
@@ -96,6 +97,7 @@ class World:
             DeltaTableStore(folder / "tables"),
             FileArtefactStore(folder / "artefacts"),
             FileManifestStore(folder / "manifests"),
+            LmdbOnlineStore(folder / "online"),
         )
         self.raw = Raw("raw")
         self.departures = Table("departures", [self.raw], lambda rows: rows, contract=Departure)

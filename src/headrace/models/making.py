@@ -24,9 +24,10 @@ from headrace.ports.records import Manifest
 if TYPE_CHECKING:
     import polars as pl
 
+    from headrace.features.view import JoinSpec
     from headrace.models.spec import ModelSpec
     from headrace.models.training import Trainer
-    from headrace.ports.records import Facts
+    from headrace.ports.records import Facts, Version
     from headrace.ports.work import Context
 
 _CUTOFF = "_cutoff"
@@ -60,6 +61,7 @@ def make_model(name: str, spec: ModelSpec, function: Trainer, context: Context) 
     sample = _verified(trained, content, name)
     context.progress(3, _PHASES)
     facts = {**_facts(spec, trained), "origins": origins, "sample": sample, "seed": context.seed}
+    facts["views"] = [_view(join, context.versions[join.view.name]) for join in spec.features]
     buffer = io.BytesIO()
     trained.scored.write_parquet(buffer)
     artefacts = context.stores.artefacts
@@ -86,6 +88,19 @@ def training_rows(spec: ModelSpec, context: Context) -> tuple[pl.DataFrame, dict
         origins |= {name: digest_of([*recipe, name]) for name in join.columns(version)}
     asked = rows.with_columns((pl.col(spec.columns.event_time) - spec.lead).alias(_CUTOFF))
     return point_in_time(asked, views, cutoff=_CUTOFF).drop(_CUTOFF), origins
+
+
+def _view(join: JoinSpec, version: Version) -> Facts:
+    """Which features come from where: what serving needs in order to look them up by the same definition."""
+    names = [name for name, _ in version.manifest.facts["features"]]
+    return {
+        "view": join.view.name,
+        "on": list(join.on),
+        "prefix": join.prefix,
+        "features": names,
+        "key": version.key,
+        "fingerprint": version.fingerprint,
+    }
 
 
 def _check_slices(slices: tuple[str, ...], holdout: pl.DataFrame) -> None:
