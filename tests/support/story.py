@@ -14,16 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import rename_file, sync_folder, write_file
+from headrace.endpoints.predictions import find_prediction
 from headrace.errors import HeadraceError
+from headrace.ports.predictions import is_predictions
+from headrace.project.prediction_place import drain_predictions, folder_of, place_of
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import promote
 from headrace.runtime.observer import Observer
+from tests.support.predictions import batch, log_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from headrace.endpoints.predictions import Place
     from headrace.graph.node import RowsNode
-    from headrace.ports.records import Version
+    from headrace.ports.records import Snapshot, Version
 
 PROJECT = Path(__file__).parents[2] / "src" / "headrace" / "cli" / "demo" / "project"
 DATA = ("flights", "weather")
@@ -70,6 +75,31 @@ def apply(folder: Path, environment: str) -> None:
     assert not applied.failed, applied.failed
 
 
+def answered(folder: Path, *numbers: str) -> None:
+    """Let a server log an answer of each id, unless an interrupted story has it on the disk already."""
+    with Workspace.open(folder) as workspace:
+        missing = [each for each in numbers if not _is_logged(place_of(workspace, "prod"), each)]
+        with log_in(folder_of(workspace.settings.state, "prod")) as log:
+            for each in missing:
+                log.append(batch([each]))
+
+
+def _is_logged(place: Place, prediction: str) -> bool:
+    try:
+        find_prediction(place, prediction)
+    except HeadraceError as error:
+        if error.code != "HR931":
+            raise
+        return False
+    return True
+
+
+def drained(folder: Path) -> None:
+    """Move what the log has sealed into the table of predictions."""
+    with Workspace.open(folder) as workspace:
+        drain_predictions(workspace, "prod")
+
+
 def promoted(folder: Path) -> None:
     """Promote; a story that was interrupted after its promotion has nothing left to promote."""
     with Workspace.open(folder) as workspace:
@@ -90,9 +120,13 @@ STORY: tuple[Callable[[Path], None], ...] = (
     lambda folder: arrive(folder, "2013-01"),
     lambda folder: apply(folder, "prod"),
     lambda folder: arrive(folder, "2013-02"),
+    lambda folder: answered(folder, "one", "two"),
+    drained,
     lambda folder: apply(folder, "prod"),
     edit,
     lambda folder: apply(folder, "dev"),
+    lambda folder: answered(folder, "three"),
+    drained,
     promoted,
     collected,
 )
@@ -113,9 +147,10 @@ def state(folder: Path) -> dict[str, object]:
     with Workspace.open(folder) as workspace:
         ledger = workspace.ledger
         ledger.verify()
-        versions = ledger.versions()
+        versions = [version for version in ledger.versions() if not is_predictions(version.node)]
         return {
-            "pointers": {name: dict(ledger.snapshot(name).pointers) for name in ledger.environments()},
+            "pointers": {name: _pointers(ledger.snapshot(name)) for name in ledger.environments()},
+            "predictions": _predictions(workspace),
             "versions": sorted(version.key for version in versions),
             "decisions": sorted(
                 [decision.node, decision.key, decision.passed]
@@ -126,15 +161,30 @@ def state(folder: Path) -> dict[str, object]:
         }
 
 
+def _pointers(snapshot: Snapshot) -> dict[str, str]:
+    """The pointers to versions whose keys do not depend on which segments an answer went into."""
+    return {node: key for node, key in snapshot.pointers.items() if not is_predictions(node)}
+
+
+def _predictions(workspace: Workspace) -> list[str]:
+    """The ids of what was answered, by the table that holds them; nothing may wait in the log."""
+    place = place_of(workspace, "prod")
+    assert list(place.segments.all()) == []
+    version = workspace.ledger.version(workspace.ledger.snapshot("prod").pointers["scores.predictions"])
+    assert version is not None
+    workspace.stores.verify(version.manifest.outputs["rows"])
+    found: list[str] = workspace.stores.tables.scan(version.manifest.outputs["rows"]).collect()["id"].to_list()
+    return sorted(found)
+
+
 def _rows(workspace: Workspace, version: Version) -> list[object]:
     """How many rows each table of a version has, and a digest of them that ignores their order."""
-    node = workspace.graph[version.node]
     workspace.stores.manifests.get(version.key)
     for ref in version.manifest.outputs.values():
-        store = workspace.stores.tables if ref.store == "table" else workspace.stores.artefacts
-        store.verify(ref)
+        workspace.stores.verify(ref)
+    node = workspace.graph[version.node]
     if not hasattr(node, "read"):
-        return [version.manifest.facts["metrics"]]
+        return [version.manifest.facts.get(name) for name in ("metrics", "entities", "served")]
     reader: RowsNode = node  # type: ignore[assignment]
     frame = reader.read(version, workspace.stores).collect()
     return [frame.height, int(frame.hash_rows(seed=1).sum())]

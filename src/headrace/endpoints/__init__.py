@@ -1,0 +1,1 @@
+"""Endpoints: a live model behind HTTP, rolled out in steps, with every answer on record."""

@@ -1,0 +1,240 @@
+"""The server as an ASGI application: it finds the path, reads the body, checks the token, and turns errors to answers.
+
+No framework stands between the socket and the handlers: one costs three times as much as all of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from types import coroutine
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from headrace.endpoints import calls, mlflow, v2
+from headrace.endpoints.access import Access
+from headrace.endpoints.exchange import Path, Reply
+from headrace.endpoints.figures import CONTENT_TYPE
+from headrace.endpoints.statuses import status_of
+from headrace.errors import HeadraceError, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Mapping
+
+    from headrace.endpoints.answering import AnsweringService
+    from headrace.endpoints.exchange import Asked
+    from headrace.endpoints.figures import Figures
+
+    Message = Mapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+_SHOWN = 200
+"""Characters of a path that an error repeats."""
+
+
+class _GoneError(Exception):
+    """The caller has gone: nobody waits for an answer."""
+
+
+class _RefusedError(HeadraceError):
+    """An error whose answer has headers of its own."""
+
+    def __init__(self, code: str, what: str, headers: Mapping[str, str]) -> None:
+        super().__init__(code, what)
+        self.headers = headers
+
+
+class _Received:
+    """One request. Headers and query are decoded when somebody asks for them. See `exchange.Asked`."""
+
+    __slots__ = ("_headers", "_scope", "body", "params")
+
+    def __init__(self, scope: Mapping[str, Any], params: Mapping[str, str], body: bytes) -> None:
+        self._scope = scope
+        self._headers: Mapping[str, str] | None = None
+        self.params = params
+        self.body = body
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        if self._headers is None:
+            pairs = self._scope["headers"]
+            self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+        return self._headers
+
+
+class Application:
+    """Serves every protocol over one service.
+
+    `unlogged` says how many predictions are not on record yet, or never will be, `page` is what /docs answers, and
+    `access` says who may ask (None: everyone).
+    """
+
+    def __init__(
+        self,
+        service: AnsweringService,
+        figures: Figures,
+        unlogged: Callable[[], int],
+        *,
+        page: bytes,
+        access: Access | None = None,
+    ) -> None:
+        self._service = service
+        self._unlogged = unlogged
+        self._figures = figures
+        self._access = access or Access()
+        metrics = Path("GET", "/metrics", self._metrics, calls.render, admin=True)
+        routes = (*calls.paths(service, page), *v2.paths(service), *mlflow.paths(service), metrics)
+        self._exact = {each.template: {} for each in routes if "{" not in each.template}  # type: dict[str, dict[str, Path]]
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Path]]] = {}
+        for each in routes:
+            self._add(each)
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        began = asyncio.get_running_loop().time()
+        render: Callable[[HeadraceError], bytes] = calls.render
+        params: Mapping[str, str] = {}
+        try:
+            path, params = self._found(scope["method"], scope["path"], scope.get("raw_path"))
+            render = path.render
+            if not path.open:
+                given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+                self._access.check(given, admin=path.admin)
+            body = await self._body(receive) if path.method == "POST" else b""
+            reply = await path.handler(_Received(scope, params, body))
+        except HeadraceError as error:
+            reply = Reply(render(error), status=status_of(error), headers=_headers_of(error))
+        except _GoneError:
+            return
+        except Exception as error:  # noqa: BLE001 - nothing that a caller sends may end the server, or tell of its code
+            _log.exception("%s %s", scope["method"], scope["path"])
+            failed = HeadraceError("HR919", f"the request failed with {type(error).__name__}")
+            reply = Reply(render(failed), status=503)
+        await self._send(send, reply)
+        endpoint = params.get("endpoint") or params.get("name", "")
+        known = endpoint if endpoint in self._service.traffic.endpoints() else ""
+        self._figures.answered(known, reply.status, asyncio.get_running_loop().time() - began)
+
+    def _add(self, path: Path) -> None:
+        if "{" not in path.template:
+            self._exact[path.template][path.method] = path
+            return
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.template))
+        self._patterns.setdefault(path.template, (pattern, {}))[1][path.method] = path
+
+    def _found(self, method: str, path: str, raw: bytes | None) -> tuple[Path, Mapping[str, str]]:
+        """The route of a path and the parts that it names. Raises HR916, HR917."""
+        methods = self._exact.get(path)
+        params: Mapping[str, str] = {}
+        if methods is None:
+            target = path if raw is None else raw.decode("latin-1").partition("?")[0]
+            for pattern, candidates in self._patterns.values():
+                if match := pattern.fullmatch(target):
+                    methods = candidates
+                    params = {name: unquote(value) for name, value in match.groupdict().items()}
+                    break
+        if methods is None:
+            known = (*self._exact, *self._patterns)
+            raise HeadraceError("HR916", f"there is no path {path[:_SHOWN]!r}", fix=suggestion(path[:_SHOWN], known))
+        if method not in methods:
+            allowed = ", ".join(methods)
+            what = f"{path[:_SHOWN]} takes {allowed}, not {method[:_SHOWN]}"
+            raise _RefusedError("HR917", what, {"allow": allowed})
+        return methods[method], params
+
+    async def _body(self, receive: Receive) -> bytes:
+        """The whole body. Raises HR906 when it is too large, HR904 when it comes too slowly.
+
+        Most bodies are there already. They are taken without a time limit, which would cost ten times as much.
+        """
+        steps = receive().__await__()
+        try:
+            awaited = next(steps)
+        except StopIteration as done:
+            message: Message = done.value
+            first = self._part(message, 0)
+            if not message.get("more_body", False):
+                return first
+            following = receive()
+        else:
+            first, following = b"", _rest(steps, awaited)
+        seconds = self._service.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._parts(first, following, receive)
+        except TimeoutError as error:
+            what = f"the body did not arrive within {seconds:g} seconds"
+            raise _RefusedError("HR904", what, {"connection": "close"}) from error
+
+    async def _parts(self, first: bytes, following: Awaitable[Message], receive: Receive) -> bytes:
+        """A body that comes in parts: the first, the message that is awaited already, and those that follow it."""
+        parts, size, message = [first], len(first), await following
+        while True:
+            parts.append(self._part(message, size))
+            size += len(parts[-1])
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await receive()
+
+    def _part(self, message: Message, size: int) -> bytes:
+        """The bytes of a message, of which `size` others came before. Raises HR906 when they are too many."""
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        body: bytes = message.get("body", b"")
+        if size + len(body) > self._service.limits.body:
+            raise HeadraceError("HR906", f"the body has more than {self._service.limits.body} bytes")
+        return body
+
+    async def _metrics(self, _: Asked) -> Reply:
+        self._figures.look(self._service.batches.waiting, self._unlogged())
+        return Reply(self._figures.text(), CONTENT_TYPE)
+
+    async def _send(self, send: Send, reply: Reply) -> None:
+        headers = [
+            (b"content-type", reply.content_type.encode("latin-1")),
+            (b"content-length", b"%d" % len(reply.body)),
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
+        ]
+        if not self._service.ready() and "connection" not in reply.headers:
+            headers.append((b"connection", b"close"))
+        try:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
+        except ConnectionError:
+            return
+        except RuntimeError as error:
+            if not str(error).endswith(_CLOSED):
+                raise
+
+
+_CLOSED = "the handler is closed"
+"""How the error ends that uvloop raises for writing to a caller that has gone."""
+
+
+@coroutine
+def _rest(steps: Generator[Any, Any, Message], awaited: object) -> Generator[Any, Any, Message]:
+    """Await the rest of what has been begun by its first step, which gave `awaited`."""
+    try:
+        yield awaited
+    except BaseException:
+        steps.close()
+        raise
+    return (yield from steps)
+
+
+def _headers_of(error: HeadraceError) -> Mapping[str, str]:
+    if isinstance(error, _RefusedError):
+        return error.headers
+    if error.code == "HR911":
+        return {"www-authenticate": "Bearer"}
+    return {"retry-after": "1"} if error.code in ("HR902", "HR913") else {}

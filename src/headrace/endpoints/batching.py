@@ -1,0 +1,272 @@
+"""Batches: the requests that wait for a version at the same moment are scored together.
+
+A version that takes microseconds is asked at the end of the loop's turn, for all requests of that turn. Any other
+version is asked in a thread, and what comes meanwhile makes the next batch. There is no timer to tune: a request
+never waits for others to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headrace.endpoints.service import Logged, Scored
+from headrace.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from headrace.endpoints.service import PredictionLog, Served
+
+_log = logging.getLogger(__name__)
+
+_INLINE = 256
+"""Rows up to which a quick version is asked on the event loop: about half a millisecond."""
+_LARGEST = 4_096
+"""Rows up to which requests are joined to one batch."""
+_SWEEP = 0.25
+"""Seconds between two looks for requests that have waited too long."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One request that waits: its rows, their cut-offs, when it came (seconds of the loop), where its answer goes."""
+
+    endpoint: str
+    rows: Sequence[Mapping[str, object]]
+    cutoffs: Sequence[int]
+    came: float
+    answer: asyncio.Future[tuple[Sequence[str], Scored]]
+
+
+@dataclass(slots=True)
+class _Queue:
+    served: Served
+    waiting: list[Waiting] = field(default_factory=list)
+    busy: bool = False
+
+
+class Batches:
+    """Gathers requests by version and has them scored. Belongs to one event loop.
+
+    `now` gives microseconds since 1970; `seconds` is how long a request may take, `most` how many rows may wait.
+    """
+
+    def __init__(self, log: PredictionLog, now: Callable[[], int], seconds: float, most: int) -> None:
+        self._log = log
+        self._now = now
+        self._seconds = seconds
+        self._most = most
+        self._queues: dict[str, _Queue] = {}
+        self._pending: set[Waiting] = set()
+        self._rows = 0
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="scoring")
+        self._sweeping: asyncio.TimerHandle | None = None
+        self.sizes: Callable[[int], None] = lambda _: None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no answer yet."""
+        return len(self._pending)
+
+    def add(self, served: Served, waiting: Waiting) -> None:
+        """Queue a request. Raises HR913 when too many rows wait."""
+        if self._rows + len(waiting.rows) > self._most and self._rows:
+            raise HeadraceError("HR913", f"{self._rows} rows wait for an answer")
+        queue = self._queues.get(served.key)
+        if queue is None or queue.served is not served:
+            queue = self._queues[served.key] = _Queue(served)
+        queue.waiting.append(waiting)
+        self._pending.add(waiting)
+        self._rows += len(waiting.rows)
+        loop = asyncio.get_running_loop()
+        if not queue.busy:
+            queue.busy = True
+            loop.call_soon(self._go_on, queue)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_SWEEP, self._sweep)
+
+    def close(self) -> None:
+        """End the threads; nothing may wait any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _go_on(self, queue: _Queue) -> None:
+        """Score what waits, until a thread has been asked or nothing waits any more."""
+        while batch := self._taken(queue):
+            rows = sum(len(each.rows) for each in batch)
+            if not queue.served.quick or rows > _INLINE:
+                loop = asyncio.get_running_loop()
+                done = loop.run_in_executor(self._threads, _scored, queue.served, batch)
+                done.add_done_callback(lambda found: self._come(queue, batch, found))
+                return
+            self._end(queue.served, batch, _scored(queue.served, batch))
+        queue.busy = False
+        if self._queues.get(queue.served.key) is queue:
+            del self._queues[queue.served.key]
+
+    def _taken(self, queue: _Queue) -> list[Waiting]:
+        """The next batch, without the requests that nobody waits for any more."""
+        while queue.waiting:
+            batch = _first(queue.waiting)
+            del queue.waiting[: len(batch)]
+            wanted = [each for each in batch if self._wanted(each)]
+            if wanted:
+                return wanted
+        return []
+
+    def _wanted(self, waiting: Waiting) -> bool:
+        """Whether a request still waits. One whose caller has gone is forgotten here."""
+        if waiting not in self._pending:
+            return False
+        if waiting.answer.done():
+            self._forget(waiting)
+            return False
+        return True
+
+    def _come(
+        self, queue: _Queue, batch: Sequence[Waiting], found: asyncio.Future[list[Scored | HeadraceError]]
+    ) -> None:
+        """Take what a thread has found, and go on with what came meanwhile."""
+        self._end(queue.served, batch, found.result())
+        self._go_on(queue)
+
+    def _end(self, served: Served, batch: Sequence[Waiting], found: Sequence[Scored | HeadraceError]) -> None:
+        """Log what was scored, and answer. Whatever fails here fails these requests only."""
+        try:
+            self.sizes(sum(len(each.rows) for each in batch))
+            self._answer(served, batch, found)
+        except Exception as error:  # noqa: BLE001 - the log and what counts are not to stop the queue
+            _log.exception("what version %s answered was lost", served.key[:12])
+            lost = f"the answer of version {served.key[:12]} was lost: {type(error).__name__}"
+            for each in batch:
+                self._settle(each, HeadraceError("HR919", lost))
+
+    def _answer(self, served: Served, batch: Sequence[Waiting], found: Sequence[Scored | HeadraceError]) -> None:
+        """Answer each request; what was scored for nobody is dropped."""
+        good: dict[str, list[tuple[Waiting, Scored]]] = {}
+        for waiting, one in zip(batch, found, strict=True):
+            if isinstance(one, HeadraceError):
+                self._settle(waiting, one)
+            elif self._wanted(waiting):
+                good.setdefault(waiting.endpoint, []).append((waiting, one))
+        for endpoint, own in good.items():
+            ids = self._logged(served, endpoint, own)
+            place = 0
+            for waiting, one in own:
+                self._settle(waiting, (ids[place : place + len(waiting.rows)], one))
+                place += len(waiting.rows)
+
+    def _logged(self, served: Served, endpoint: str, good: Sequence[tuple[Waiting, Scored]]) -> Sequence[str]:
+        """Write answers down, before anyone gets one; answers their ids."""
+        now = asyncio.get_running_loop().time()
+        ids = self._log.ids(sum(len(each.rows) for each, _ in good))
+        logged = Logged(
+            endpoint=endpoint,
+            key=served.key,
+            model=served.model,
+            generations=served.generations,
+            at=self._now(),
+            ids=ids,
+            rows=[row for each, _ in good for row in each.rows],
+            cutoffs=[at for each, _ in good for at in each.cutoffs],
+            scored=_joined([one for _, one in good]),
+            micros=[round((now - each.came) * 1e6) for each, _ in good for _ in each.rows],
+        )
+        self._log.append(logged)
+        return ids
+
+    def _settle(self, waiting: Waiting, answer: tuple[Sequence[str], Scored] | HeadraceError) -> None:
+        """Give a request its answer, unless it got one: its time may have been over."""
+        if waiting not in self._pending:
+            return
+        self._forget(waiting)
+        if waiting.answer.done():  # the caller has gone
+            return
+        if isinstance(answer, HeadraceError):
+            waiting.answer.set_exception(answer)
+        else:
+            waiting.answer.set_result(answer)
+
+    def _forget(self, waiting: Waiting) -> None:
+        self._pending.discard(waiting)
+        self._rows -= len(waiting.rows)
+
+    def _sweep(self) -> None:
+        """Refuse what has waited too long. It leaves its queue as well, whose version may be stuck for good."""
+        loop = asyncio.get_running_loop()
+        late = [each for each in self._pending if loop.time() - each.came > self._seconds]
+        for each in late:
+            self._settle(each, HeadraceError("HR914", f"no answer after {self._seconds:g} seconds"))
+        if late:
+            for queue in self._queues.values():
+                queue.waiting = [each for each in queue.waiting if self._wanted(each)]
+        self._sweeping = loop.call_later(_SWEEP, self._sweep) if self._pending else None
+
+
+def _first(waiting: Sequence[Waiting]) -> list[Waiting]:
+    """The requests that fit into one batch; at least one, if there is one."""
+    batch: list[Waiting] = []
+    rows = 0
+    for each in waiting:
+        rows += len(each.rows)
+        if batch and rows > _LARGEST:
+            break
+        batch.append(each)
+    return batch
+
+
+def _scored(served: Served, batch: Sequence[Waiting]) -> list[Scored | HeadraceError]:
+    """The scores of each request. What one request is refused for does not touch the others."""
+    if len(batch) == 1:
+        return [_one(served, batch[0])]
+    rows = [row for each in batch for row in each.rows]
+    try:
+        found = _finite(served.score(rows, [at for each in batch for at in each.cutoffs]), len(rows))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - which of them it was is found by asking for each; that tells of it
+        return [_one(served, each) for each in batch]
+    parts: list[Scored | HeadraceError] = []
+    place = 0
+    for each in batch:
+        end = place + len(each.rows)
+        parts.append(Scored(found.scores[place:end], found.features[place:end], found.seen[place:end]))
+        place = end
+    return parts
+
+
+def _one(served: Served, waiting: Waiting) -> Scored | HeadraceError:
+    version = f"version {served.key[:12]} of {waiting.endpoint}"
+    try:
+        return _finite(served.score(waiting.rows, waiting.cutoffs), len(waiting.rows))
+    except KeyboardInterrupt:
+        raise
+    except HeadraceError as error:
+        return error
+    except BaseException as error:  # noqa: BLE001 - a model may call sys.exit, and a library in Rust panics by one of these
+        _log.exception("%s failed", version)
+        return HeadraceError("HR919", f"{version} raised {type(error).__name__}")
+
+
+def _finite(found: Scored, rows: int) -> Scored:
+    """What was found, if it is one finite number for each row. Raises ValueError."""
+    if not len(found.scores) == len(found.features) == len(found.seen) == rows:
+        raise ValueError(f"{len(found.scores)} scores for {rows} rows")
+    if not np.isfinite(found.scores).all():
+        raise ValueError("a score is no finite number")
+    return found
+
+
+def _joined(parts: Sequence[Scored]) -> Scored:
+    if len(parts) == 1:
+        return parts[0]
+    return Scored(
+        np.concatenate([each.scores for each in parts]),
+        [row for each in parts for row in each.features],
+        [row for each in parts for row in each.seen],
+    )

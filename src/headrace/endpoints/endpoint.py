@@ -1,0 +1,69 @@
+"""The endpoint node: a model version, packaged for serving. A server answers with what the environment points to."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, ClassVar
+
+from headrace.graph.node import Node
+from headrace.ports.records import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headrace.features.online import OnlineFeatures
+    from headrace.graph.node import Options
+    from headrace.models.model import Model
+    from headrace.models.portable import Portable, Refused
+    from headrace.ports.records import Facts, Version
+    from headrace.ports.stores import Stores
+    from headrace.ports.work import Context, Step
+
+PORTABLE = "portable"
+"""The output that holds the model as an ONNX graph, where there is one."""
+_CHECKED = 2_000
+"""Held-out rows on which an export must agree with the model."""
+
+
+class Endpoint(Node):
+    """A model behind HTTP. `headrace serve` answers with the version that the environment points to.
+
+    Its companions are the online stores of the features that the model looks up: they are published with the features.
+    """
+
+    kind: ClassVar[str] = "endpoint"
+    verb: ClassVar[str] = "package"
+
+    def __init__(
+        self, name: str, model: Model, online: Sequence[OnlineFeatures], options: Options | None = None
+    ) -> None:
+        super().__init__(name, (model,), options)
+        self.companions = tuple(online)
+
+    def make(self, step: Step, context: Context) -> Manifest:
+        """Package the model: as an ONNX graph where one predicts the same, else it is served as it was trained."""
+        (model,) = context.versions.values()
+        found = _exported(model, context.stores)
+        if isinstance(found, str):
+            context.log(f"served by its own library: {found}")
+            return Manifest(step.key, {}, {"model": model.key, "served": "native", "reason": found})
+        context.log(f"served as an ONNX graph, which agrees on {found.rows} rows (off by at most {found.off:.2g})")
+        facts: Facts = {"model": model.key, "served": "onnx", "rows": found.rows, "off": found.off}
+        return Manifest(step.key, {PORTABLE: context.stores.artefacts.put(found.content, ".onnx")}, facts)
+
+
+def _exported(model: Version, stores: Stores) -> Portable | str:
+    """The graph, or why there is none."""
+    import polars as pl
+
+    from headrace.models.gate import SCORE
+    from headrace.models.portable import Refused, export
+    from headrace.models.predictor import Predictor
+
+    predictor = Predictor.of(model, stores)
+    if getattr(predictor.estimator, "is_categorical_", None) is not None:  # no need to try, which takes seconds
+        return "The converter for gradient boosting gets categories wrong."
+    content = io.BytesIO(stores.artefacts.get(model.manifest.outputs["holdout"]))
+    sample = pl.read_parquet(content, n_rows=_CHECKED)
+    found: Portable | Refused = export(predictor.estimator, predictor.inputs, sample, sample[SCORE].to_numpy())
+    return found.reason if isinstance(found, Refused) else found

@@ -1,0 +1,62 @@
+"""What a protocol over HTTP asks of the server that it is mounted in: routes, from what is asked to a reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from headrace.errors import HeadraceError
+
+    Handler = Callable[["Asked"], Awaitable["Reply"]]
+
+JSON: Final = "application/json"
+LARGE: Final = 1 << 20  # bytes of a body, from which on it is read in a thread: other requests go on meanwhile
+
+
+class Asked(Protocol):
+    """A request whose body is there in full."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The parts of the path that the route names, decoded."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What follows the question mark, decoded."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by their names in lower case."""
+
+    @property
+    def body(self) -> bytes:
+        """The body, within the server's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer over HTTP; the server adds the length."""
+
+    body: bytes
+    content_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One path of a protocol, such as /v2/models/{name}.
+
+    What `handler` raises is a HeadraceError; the server gives it its status, and `render` its body. An `open` path
+    needs no token: load balancers ask it. An `admin` path needs the token of that scope.
+    """
+
+    method: str
+    template: str
+    handler: Handler
+    render: Callable[[HeadraceError], bytes]
+    open: bool = False
+    admin: bool = False

@@ -1,0 +1,133 @@
+"""What the service makes of a call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headrace.endpoints.answering import AnsweringService, Limits
+from headrace.endpoints.figures import Figures
+from headrace.endpoints.service import Call
+from headrace.errors import HeadraceError
+from tests.support.application import HORIZON, Double, MemoryLog, OneEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headrace.endpoints.service import Answered
+
+ROW = {"distance": 1.5, "delayed": True, "origin": "JFK"}
+
+
+@pytest.fixture
+def version() -> Iterator[Double]:
+    found = Double()
+    yield found
+    found.gate.set()
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def service(version: Double, log: MemoryLog) -> AnsweringService:
+    return service_of(version, log, Limits(rows=3))
+
+
+def service_of(version: Double, log: MemoryLog, limits: Limits) -> AnsweringService:
+    return AnsweringService(OneEndpoint(version), log, lambda: HORIZON, limits, Figures())
+
+
+def predict(service: AnsweringService, call: Call) -> Answered:
+    async def main() -> Answered:
+        return await asyncio.wait_for(service.predict(call), 20)
+
+    return asyncio.run(main())
+
+
+def refused(service: AnsweringService, call: Call) -> HeadraceError:
+    with pytest.raises(HeadraceError) as caught:
+        predict(service, call)
+    return caught.value
+
+
+def test_a_call_is_answered_and_logged(service: AnsweringService, version: Double, log: MemoryLog) -> None:
+    found = predict(service, Call("delays", [ROW, ROW]))
+    assert (found.key, found.model, list(found.ids)) == (version.key, version.model, ["id-0", "id-1"])
+    assert found.scored.scores.tolist() == [6.0, 6.0]
+    assert found.contributions == ()
+    assert log.batches[0].cutoffs == [HORIZON, HORIZON]
+
+
+def test_the_cut_off_is_the_callers(service: AnsweringService, log: MemoryLog) -> None:
+    predict(service, Call("delays", [ROW], at=5_000))
+    assert log.batches[0].cutoffs == [5_000]
+
+
+def test_a_call_of_no_rows_asks_no_model(service: AnsweringService, version: Double, log: MemoryLog) -> None:
+    found = predict(service, Call("delays", []))
+    assert (list(found.ids), found.scored.scores.tolist(), found.key) == ([], [], version.key)
+    assert not version.asked
+    assert not log.batches
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (Call("delays", [ROW] * 4), "HR907"),
+        (Call("other", [ROW]), "HR901"),
+        (Call("empty", [ROW]), "HR902"),
+        (Call("delays", [ROW], version="zz"), "HR903"),
+        (Call("delays", [ROW, {}]), "HR909"),
+        (Call("delays", [ROW], at=HORIZON - 1), "HR475"),
+    ],
+)
+def test_a_call_that_cannot_be_answered(service: AnsweringService, log: MemoryLog, call: Call, code: str) -> None:
+    assert refused(service, call).code == code
+    assert not log.batches
+    assert service.batches.waiting == 0
+
+
+def test_contributions_are_those_that_are_asked_for(service: AnsweringService) -> None:
+    assert predict(service, Call("delays", [ROW], top=1)).contributions == [{"distance": 3.0}]
+
+
+def test_an_explanation_that_fails_tells_nothing_of_the_model(
+    service: AnsweringService, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = refused(service, Call("delays", [ROW | {"distance": 667}], top=2))
+    assert error.code == "HR919"
+    assert "secret" not in str(error)
+    assert "a secret of the model" in caplog.text
+
+
+def test_an_explanation_that_is_refused_keeps_its_code(service: AnsweringService, version: Double) -> None:
+    version.poison = HeadraceError("HR518", "refused")
+    assert refused(service, Call("delays", [ROW | {"distance": 667}], top=2)).code == "HR518"
+
+
+def test_an_explanation_that_is_not_finite_is_an_error(
+    service: AnsweringService, version: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version, "contributions", lambda *_: [{"distance": float("nan")}])
+    assert refused(service, Call("delays", [ROW], top=2)).code == "HR919"
+
+
+def test_an_explanation_takes_no_longer_than_a_request_may(version: Double, log: MemoryLog) -> None:
+    service = service_of(version, log, Limits(seconds=0.3))
+
+    log.appended = lambda _: version.gate.clear()  # scored by then; what follows is the explanation
+    error = refused(service, Call("delays", [ROW], top=2))
+    assert error.code == "HR914"
+    assert "explanation" in error.what
+
+
+def test_draining_answers_who_is_here(service: AnsweringService) -> None:
+    assert service.ready()
+    service.drain()
+    assert not service.ready()
+    assert predict(service, Call("delays", [ROW])).scored.scores.tolist() == [6.0]
