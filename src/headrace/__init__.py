@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headrace.endpoints.endpoint import Endpoint
     from headrace.errors import HeadraceError
     from headrace.features.aggregates import count, latest, mean, total
     from headrace.features.view import Features, FeatureView
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Condition": "graph.conditions",
     "Contract": "tables.contract",
+    "Endpoint": "endpoints.endpoint",
     "Environment": "project.opened",
     "FeatureView": "features.view",
     "Features": "features.view",
@@ -58,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Condition",
     "Contract",
+    "Endpoint",
     "Environment",
     "FeatureView",
     "Features",

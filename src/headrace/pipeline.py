@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from headrace.endpoints.endpoint import Endpoint
+from headrace.features.online import OnlineFeatures
 from headrace.features.view import FeatureView
 from headrace.graph.graph import Graph
 from headrace.models.model import Model
@@ -32,6 +34,7 @@ class Pipeline:
         self.name = name
         self.owner = owner
         self._nodes: list[Node] = []
+        self._published: dict[str, OnlineFeatures] = {}
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}: {len(self._nodes)} nodes>"
@@ -104,6 +107,11 @@ class Pipeline:
 
         return declare
 
+    def endpoint(self, name: str, model: Model, *, options: Options | None = None) -> Endpoint:
+        """Declare that a model is served, under this name; its features are kept ready to be looked up."""
+        views = dict.fromkeys(each.view for each in model.spec.features)
+        return self._add(Endpoint(name, model, [self._online(view) for view in views], options=options))
+
     def task(self, *inputs: Node, options: Options | None = None) -> Callable[[Callable[..., Any]], Task]:
         """Declare a plain step with an external effect; it may ask for an `idempotency_key`."""
 
@@ -111,6 +119,12 @@ class Pipeline:
             return self._add(Task(_name_of(function), inputs, function, options=options))
 
         return declare
+
+    def _online(self, view: FeatureView) -> OnlineFeatures:
+        """The node that publishes a view, one for all endpoints that look it up."""
+        if view.name not in self._published:
+            self._published[view.name] = self._add(OnlineFeatures(view))
+        return self._published[view.name]
 
     def graph(self) -> Graph:
         """The checked graph of everything declared so far."""

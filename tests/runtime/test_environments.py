@@ -175,5 +175,5 @@ def test_a_collected_version_can_be_made_again(project: Project) -> None:
 
 
 def test_nothing_is_collected_while_a_run_is_in_flight(project: Project) -> None:
-    with project.opened() as workspace, workspace._shared(), refused("HR718"):  # noqa: SLF001 - what an apply holds
+    with project.opened() as workspace, workspace.shared(), refused("HR718"):
         workspace.collect(KEEP_NOTHING)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.adapters.artefacts import FileArtefactStore
 from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
+from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.ports.canonical import digest_of
 from headrace.ports.records import Version
 from headrace.ports.stores import Stores
@@ -38,7 +39,10 @@ class Workshop:
     def __post_init__(self) -> None:
         below = self.folder / ".headrace"
         self.stores = Stores(
-            DeltaTableStore(below / "tables"), FileArtefactStore(below / "artefacts"), FileManifestStore(below / "made")
+            DeltaTableStore(below / "tables"),
+            FileArtefactStore(below / "artefacts"),
+            FileManifestStore(below / "made"),
+            LmdbOnlineStore(below / "online"),
         )
 
     def write(self, name: str, content: str | bytes) -> Path:

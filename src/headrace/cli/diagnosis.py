@@ -111,9 +111,8 @@ def _stored(workspace: Workspace) -> Iterator[Finding]:
     for version in versions:
         for name, ref in version.manifest.outputs.items():
             outputs += 1
-            store = workspace.stores.tables if ref.store == "table" else workspace.stores.artefacts
             try:
-                store.verify(ref)
+                workspace.stores.verify(ref)
             except HeadraceError as error:
                 what = f"{name} of {version.node} {version.key[:12]}: {error.code} {error.what}"
                 broken.append(Finding("store", what, fine=False, fix=error.fix))

@@ -58,6 +58,9 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "rollback": Verb("move", "Go back to an earlier version, and stay there until released."),
         "release": Verb("move", "Let a node that was rolled back advance again."),
     },
+    "Serve": {
+        "serve": Verb("serve", "Answer requests with the models of an environment."),
+    },
     "Runs": {
         "runs": Verb("runs", "The latest runs and how they ended."),
         "logs": Verb("runs", "What the steps of a run printed."),

@@ -51,11 +51,14 @@ class Graph:
         return tuple(each for each in self.nodes if each in found and each != name)
 
     def ancestors(self, names: Iterable[str]) -> tuple[str, ...]:
-        """These nodes and everything that they are made from, in order of work."""
-        wanted = {self[name].name for name in names}
-        for node in reversed(tuple(self)):
-            if node.name in wanted:
-                wanted.update(parent.name for parent in node.inputs)
+        """These nodes, everything that they are made from, and their companions, in order of work."""
+        wanted: set[str] = set()
+        waiting = [self[name] for name in names]
+        while waiting:
+            node = waiting.pop()
+            if node.name not in wanted:
+                wanted.add(node.name)
+                waiting += (*node.inputs, *node.companions)
         return tuple(each for each in self.nodes if each in wanted)
 
 

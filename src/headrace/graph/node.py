@@ -66,6 +66,7 @@ class Node(ABC):
         self.name = name
         self.inputs = tuple(inputs)
         self.options = options or Options()
+        self.companions: tuple[Node, ...] = ()  # nodes that are wanted whenever this one is, and not made into it
         self.register: Callable[[Node], Node] | None = None  # set by the pipeline that the node is declared on
 
     @property

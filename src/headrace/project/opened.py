@@ -131,9 +131,8 @@ class Environment:
 
     def _refuse_damaged(self, version: Version) -> None:
         """Raise HR630 to HR634 where an output is not as it was written: then that is why a query failed."""
-        stores = self._workspace.stores
         for ref in version.manifest.outputs.values():
-            (stores.tables if ref.store == "table" else stores.artefacts).verify(ref)
+            self._workspace.stores.verify(ref)
 
     def _readable(self) -> list[str]:
         nodes = [node for node in self._workspace.graph if isinstance(node, RowsNode)]

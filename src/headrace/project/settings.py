@@ -27,6 +27,7 @@ class Settings:
     environment: str = "prod"
     ledger: str = "sqlite:.headrace/ledger.db"
     store: str = ".headrace/store"
+    online: str = "lmdb"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     keep: timedelta = timedelta(days=30)
 

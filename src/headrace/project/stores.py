@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from headrace.errors import HeadraceError
 from headrace.ports.stores import Stores
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
     from headrace.ports.clock import Clock
     from headrace.ports.ledger import Database, Ledger
+    from headrace.ports.online import OnlineStore
     from headrace.ports.stores import TableStore
     from headrace.project.settings import Settings
 
+Store = TypeVar("Store")
 
-class _WhenUsed:
+
+class _WhenUsed(Generic[Store]):
     """Stands for a store until it is used: what only moves pointers need not import Polars and delta-rs."""
 
-    def __init__(self, make: Callable[[], TableStore]) -> None:
+    def __init__(self, make: Callable[[], Store]) -> None:
         self._made = cache(make)
 
     def __getattr__(self, name: str) -> object:
@@ -29,13 +32,25 @@ class _WhenUsed:
 
 
 def open_stores(settings: Settings) -> Stores:
-    """The three stores, below the folder that `store` names."""
+    """The stores, below the folder that `store` names; the online store may be a server that `online` names."""
     from headrace.adapters.artefacts import FileArtefactStore
     from headrace.adapters.manifests import FileManifestStore
 
     root = settings.folder / settings.store
     tables = cast("TableStore", _WhenUsed(lambda: _delta(root / "tables")))
-    return Stores(tables, FileArtefactStore(root / "artefacts"), FileManifestStore(root / "manifests"))
+    online = cast("OnlineStore", _WhenUsed(lambda: open_online(settings)))
+    return Stores(tables, FileArtefactStore(root / "artefacts"), FileManifestStore(root / "manifests"), online)
+
+
+def open_online(settings: Settings) -> OnlineStore:
+    """The online store behind `online`: "lmdb" or "redis://...". Raises HR477 for anything else, HR478."""
+    if settings.online == "lmdb":
+        from headrace.adapters.online_lmdb import LmdbOnlineStore
+
+        return LmdbOnlineStore(settings.folder / settings.store / "online")
+    from headrace.adapters.online_redis import RedisOnlineStore
+
+    return RedisOnlineStore(settings.online)
 
 
 def _delta(root: Path) -> TableStore:

@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What a collection would remove: versions, and paths in the two data stores with their size in bytes."""
+    """What a collection would remove: versions, and paths and generations in the data stores with their bytes."""
 
     versions: tuple[Version, ...]
     tables: Mapping[str, int]
     artefacts: Mapping[str, int]
+    generations: Mapping[str, int]
     manifests: tuple[str, ...]
 
     @property
     def size(self) -> int:
         """Bytes that would be free."""
-        return sum(self.tables.values()) + sum(self.artefacts.values())
+        return sum(sum(each.values()) for each in (self.tables, self.artefacts, self.generations))
 
     def to_json(self) -> Json:
         """Plain data, for `--json`."""
@@ -42,6 +43,7 @@ class Garbage:
             "versions": [{"key": each.key, "node": each.node, "made_at": each.made_at} for each in self.versions],
             "tables": dict(self.tables),
             "artefacts": dict(self.artefacts),
+            "generations": dict(self.generations),
             "bytes": self.size,
         }
 
@@ -84,10 +86,12 @@ def _closure(roots: Iterable[str], versions: Mapping[str, Version]) -> set[str]:
     return needed
 
 
-def _orphans(stores: Stores, kept: Iterable[Version]) -> tuple[dict[str, int], dict[str, int]]:
-    """The stored paths that no kept version refers to, by store, with their size."""
+def _orphans(stores: Stores, kept: Iterable[Version]) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """The stored paths and the generations that no kept version refers to, by store, with their size."""
     used = {(ref.store, ref.path) for version in kept for ref in version.manifest.outputs.values()}
-    return _unused("table", stores.tables, used), _unused("artefact", stores.artefacts, used)
+    online = stores.online
+    generations = {each: online.size(each) for each in online.generations() if ("online", each) not in used}
+    return _unused("table", stores.tables, used), _unused("artefact", stores.artefacts, used), generations
 
 
 def _unused(name: str, store: TableStore | ArtefactStore, used: set[tuple[str, str]]) -> dict[str, int]:
@@ -110,6 +114,11 @@ def collect(ledger: Ledger, stores: Stores, garbage: Garbage) -> None:
         failpoint("collect.remove.before")
         stores.artefacts.remove(path)
         failpoint("collect.remove.after")
+    for generation in garbage.generations:
+        failpoint("collect.remove.before")
+        stores.online.drop(generation)
+        failpoint("collect.remove.after")
+    stores.online.sweep()
 
 
 def _at(text: str) -> datetime:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import Exclude, MovePointers, Promote, Rebase, Release
+from headrace.ports.predictions import is_predictions
 from headrace.ports.records import PointerMove
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ def existing(ledger: Ledger, environment: str) -> Snapshot:
 def promote(graph: Graph, ledger: Ledger, source: str, target: str) -> Moved:
     """Make the target point to what the source changed since it began, in one transaction.
 
-    Three-way: a node moves only if the target still points to what the source started from. Raises HR710 when
-    it does not, HR711 when a gated version has not passed its gate against the present one, HR712 when nothing changed.
+    Three-way: a node moves only if the target still points to what the source started from. What an environment
+    answered is its own, and stays. Raises HR710 when the target moved on, HR711 when a gated version has not passed
+    its gate against the present one, HR712 when nothing changed.
     """
     ours, theirs = existing(ledger, source), existing(ledger, target)
     moves = promotion(ours, theirs)
@@ -57,7 +59,7 @@ def promote(graph: Graph, ledger: Ledger, source: str, target: str) -> Moved:
 
 def promotion(source: Snapshot, target: Snapshot) -> list[PointerMove]:
     """The moves that a promotion makes. Pure. Raises HR710 with the nodes that moved in both."""
-    names = sorted(source.pointers.keys() | source.started.keys())
+    names = sorted(name for name in source.pointers.keys() | source.started.keys() if not is_predictions(name))
     changed = [name for name in names if source.pointers.get(name) != source.started.get(name)]
     moves: list[PointerMove] = []
     conflicts: list[PointerMove] = []

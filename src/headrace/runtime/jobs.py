@@ -121,14 +121,14 @@ def perform(kit: Kit, job: Job, report: Report) -> Manifest | Decision:
 
 
 def _refuse_damaged(stores: Stores, job: Job) -> None:
-    """Raise HR630 to HR634 where what the failed step was made from is damaged: the user's code is not to blame then.
+    """Raise HR630 to HR634, HR470 or HR471 where what the failed step was made from is damaged.
 
-    Every byte is read, which is why it is done only after a failure.
+    The user's code is not to blame then. Every byte is read, which is why it is done only after a failure.
     """
     base = [] if job.step.base is None else [job.step.base]
     for version in (*job.versions.values(), *base):
         for ref in version.manifest.outputs.values():
-            (stores.tables if ref.store == "table" else stores.artefacts).verify(ref)
+            stores.verify(ref)
 
 
 def _say(line: str) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from headrace.adapters.artefacts import FileArtefactStore
 from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
+from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.ports.records import Manifest
 from headrace.ports.stores import Stores
 from headrace.testing.stores import key_of
@@ -47,7 +48,12 @@ STEPS = (
 
 
 def stores_in(root: Path) -> Stores:
-    return Stores(DeltaTableStore(root / "t"), FileArtefactStore(root / "a"), FileManifestStore(root / "m"))
+    return Stores(
+        DeltaTableStore(root / "t"),
+        FileArtefactStore(root / "a"),
+        FileManifestStore(root / "m"),
+        LmdbOnlineStore(root / "o"),
+    )
 
 
 def perform(stores: Stores, step: Step) -> None:

@@ -46,11 +46,13 @@ def gc(
 
 
 def _told(garbage: Garbage, *, removed: bool) -> str:
-    places = len(garbage.tables) + len(garbage.artefacts)
+    places = len(garbage.tables) + len(garbage.artefacts) + len(garbage.generations)
     if not places and not garbage.versions and not garbage.manifests:
         return "Nothing to remove."
     verb = "Removed" if removed else "Not needed"
     things = f"{counted(len(garbage.tables), 'table')}, {counted(len(garbage.artefacts), 'file')}"
+    if garbage.generations:
+        things += f", {counted(len(garbage.generations), 'generation')} of the online store"
     return f"{verb}: {counted(len(garbage.versions), 'version')}, {things}, {size(garbage.size)}."
 
 

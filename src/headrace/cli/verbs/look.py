@@ -12,12 +12,14 @@ from headrace.cli.session import Session
 from headrace.plan.reasons import spelled
 from headrace.plan.render import spelled_seconds
 from headrace.project import explain
+from headrace.project.explain_prediction import is_prediction_id, moment_of, why_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headrace.ports.records import Json
     from headrace.project.explain import EnvironmentStatus, Explanation, Lineage
+    from headrace.project.explain_prediction import PredictionExplained
 
 Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 
@@ -72,16 +74,20 @@ def _remark(held: str | None, refused: str | None) -> str:
 
 def why(
     cli: Session,
-    node: Annotated[str, typer.Argument(metavar="NODE", help="The node to explain.")],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node to explain, or the id of a prediction.")],
     environment: Env = None,
     full: Annotated[bool, typer.Option("--full", help="Whole keys and digests, every file, every part.")] = False,  # noqa: FBT002
 ) -> None:
     """Where a version comes from, down to files and rows.
 
-    Who made it and when, from which code and libraries, what its gate saw, and what it was made from.
+    Who made it and when, from which code and libraries, what its gate saw, and what it was made from. For a prediction
+    that an endpoint gave: its values, the version that gave it, and the feature rows that it saw.
 
     Example: headrace why lateness prod
     """
+    if is_prediction_id(node):
+        _why_prediction(cli, node, environment, full=full)
+        return
     found = explain.why(cli.workspace.ledger, cli.environment(environment), node)
     if cli.out.as_json:
         cli.out.json(found.to_json())
@@ -90,10 +96,61 @@ def why(
     cli.out.data("", "made from", *_tree(found.lineage, full=full))
 
 
+def _why_prediction(cli: Session, prediction: str, environment: str | None, *, full: bool) -> None:
+    found = why_prediction(cli.workspace, prediction, environment)
+    if cli.out.as_json:
+        cli.out.json(found.to_json())
+        return
+    cli.out.data(*_answer(found, full=full), *_looked_up(found, full=full))
+    if found.lineage is None:
+        cli.out.data("", "The ledger does not know the version that gave it.")
+        return
+    cli.out.data("", "made from", *_tree(found.lineage, full=full))
+
+
+def _answer(found: PredictionExplained, *, full: bool) -> list[str]:
+    """What was answered, and what the model saw."""
+    given = found.prediction
+    rows = [
+        ("prediction", number(given.prediction)),
+        ("answered", f"{moment(moment_of(given.at))} UTC, {given.micros / 1000:.3g} ms after it was asked"),
+        ("as of", f"{moment(moment_of(given.cutoff))} UTC"),
+        ("version", given.version if full else short(given.version)),
+        ("model", given.model if full else short(given.model)),
+    ]
+    if given.stage is not None:
+        rows.append(("stage", given.stage))
+    values = {**given.inputs, **given.features}
+    return [
+        f"{given.id}, an answer of {given.endpoint}, in {found.environment}",
+        *_indented(columns(rows)),
+        "",
+        "values",
+        *_indented(columns([(name, _value(value)) for name, value in values.items()])),
+    ]
+
+
+def _looked_up(found: PredictionExplained, *, full: bool) -> list[str]:
+    """Which rows of which feature views were used."""
+    lines = []
+    for view in found.views:
+        generation = view.generation if full else short(view.generation)
+        made_from = "" if view.made_from is None else f" of version {view.made_from if full else short(view.made_from)}"
+        seen = "no row" if view.newest is None else f"newest row of {moment(view.newest)} UTC"
+        lines.append(f"{view.view}, generation {generation or 'none'}{made_from}: {seen}")
+        lines += _indented(columns([(name, _value(value)) for name, value in view.values.items()]))
+    return ["", "feature rows", *_indented(lines)] if lines else []
+
+
+def _value(value: Json) -> str:
+    return number(value) if isinstance(value, float) else "missing" if value is None else str(value)
+
+
 def _origin(found: Explanation, *, full: bool) -> list[str]:
     version, pointed = found.version, found.pointed
     rows = [("key", version.key if full else short(version.key))]
-    rows.append(("made", f"{moment(version.made_at)} UTC by run {version.run}, in {spelled_seconds(version.seconds)}"))
+    by = f" by run {version.run}, in {spelled_seconds(version.seconds)}" if version.run else ""
+    rows.append(("made", f"{moment(version.made_at)} UTC{by}"))
     if pointed is not None:
         by = f", run {pointed.run}" if pointed.run else ""
         rows.append(("published", f"{moment(pointed.at)} UTC ({pointed.reason}{by})"))

@@ -109,3 +109,7 @@ def lateness(data: TrainingSet) -> HistGradientBoostingClassifier:
     from sklearn.ensemble import HistGradientBoostingClassifier  # here: a plan need not wait for its import
 
     return HistGradientBoostingClassifier(random_state=data.seed, max_iter=60, learning_rate=0.15).fit(data.X, data.y)
+
+
+# 5. An endpoint: `headrace serve` answers with the version that is live, and looks its features up.
+scores = flights.endpoint("scores", lateness)

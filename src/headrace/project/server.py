@@ -1,0 +1,176 @@
+"""One process of a server: `python -m headrace.project.server OPTIONS`, started by `headrace.project.serving`.
+
+It answers on a socket that it was handed, follows the ledger, and ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import uvicorn
+import uvloop
+
+from headrace.adapters.clocks import SystemClock
+from headrace.adapters.segments import FileSegments
+from headrace.endpoints import grpc_server
+from headrace.endpoints.access import Access
+from headrace.endpoints.answering import AnsweringService, Limits
+from headrace.endpoints.app import Application
+from headrace.endpoints.figures import Figures
+from headrace.endpoints.log import SegmentLog
+from headrace.project.prediction_place import folder_of
+from headrace.project.settings import load
+from headrace.project.stores import open_ledger, open_stores
+from headrace.project.traffic import LiveTraffic
+
+if TYPE_CHECKING:
+    from headrace.errors import HeadraceError
+    from headrace.ports.clock import Clock
+    from headrace.ports.ledger import Ledger
+
+TOKEN = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, not a token
+ADMIN_TOKEN = "HEADRACE_ADMIN_TOKEN"  # noqa: S105
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK = 0.1
+"""Seconds between two looks whether the ledger has moved."""
+_GRACE = 10
+"""Seconds that requests under way have to end, when the server is told to."""
+_log = logging.getLogger("headrace.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a process is told by its parent: the project, the environment, and descriptors that it inherits.
+
+    It writes a byte to `ready` once it can answer, and ends when `lifeline` is closed.
+    """
+
+    folder: str
+    environment: str
+    listening: int
+    ready: int
+    lifeline: int
+    certificate: str | None = None
+    private_key: str | None = None
+    grpc: str | None = None
+
+    def spelled(self) -> str:
+        """The options as one argument."""
+        return json.dumps(asdict(self))
+
+
+def main() -> None:
+    """Serve until told to end."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    options = Options(**json.loads(sys.argv[1]))
+    settings, clock = load(Path(options.folder)), SystemClock()
+    ledger = open_ledger(settings, clock)
+    traffic = LiveTraffic(ledger, open_stores(settings), options.environment)
+    seen = ledger.change_counter()
+    _refresh(traffic)
+    log = SegmentLog(FileSegments(folder_of(settings.state, options.environment)), clock, _tell_of_log)
+    figures = Figures()
+    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures)
+    access = Access(os.environ.get(TOKEN), os.environ.get(ADMIN_TOKEN))
+    page = files("headrace.endpoints").joinpath("page.html").read_bytes()
+    application = Application(service, figures, lambda: log.waiting + log.dropped, page=page, access=access)
+    server = uvicorn.Server(_config(application, options))
+    stopping = Event()
+    Thread(target=_follow, args=(ledger, seen, traffic, stopping), daemon=True).start()
+    Thread(target=_end_with_parent, args=(options.lifeline, server, service), daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again once it has ended
+        signal.signal(number, lambda *_: None)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_answer(server, service, access, options))
+    stopping.set()
+    log.close()
+    ledger.close()
+
+
+async def _answer(server: uvicorn.Server, service: AnsweringService, access: Access, options: Options) -> None:
+    """Answer over HTTP, and over gRPC where that is asked for, until told to end."""
+    grpc = None if options.grpc is None else await grpc_server.start(service, _grpc_listening(access, options))
+    os.write(options.ready, b"r")
+    await server.serve([socket.socket(fileno=options.listening)])
+    if grpc is not None:
+        await grpc.stop(_GRACE)
+
+
+def _grpc_listening(access: Access, options: Options) -> grpc_server.Listening:
+    tls = None
+    if options.certificate is not None and options.private_key is not None:
+        tls = Path(options.private_key).read_bytes(), Path(options.certificate).read_bytes()
+    return grpc_server.Listening(
+        address=options.grpc or "",
+        most_bytes=Limits().body,
+        allow=lambda given: access.check((given or "").encode()),
+        tls=tls,
+        shared=True,
+    )
+
+
+def _config(application: Application, options: Options) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE,
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.private_key,
+    )
+
+
+def _follow(ledger: Ledger, seen: int, traffic: LiveTraffic, stopping: Event) -> None:
+    """Load what is published, until the server ends."""
+    while not stopping.wait(_LOOK):
+        counter = ledger.change_counter()
+        if counter != seen:
+            seen = counter
+            _refresh(traffic)
+
+
+def _refresh(traffic: LiveTraffic) -> None:
+    known = dict(traffic.problems)
+    traffic.refresh()
+    for endpoint, problem in traffic.problems.items():
+        if str(known.get(endpoint)) != str(problem):
+            _log.warning("%s cannot be loaded: %s %s", endpoint, problem.code, problem.what)
+
+
+def _tell_of_log(problem: HeadraceError | None) -> None:
+    if problem is None:
+        _log.warning("the prediction log can be written again")
+    else:
+        _log.error("the prediction log cannot be written: %s %s", problem.code, problem.what)
+
+
+def _end_with_parent(lifeline: int, server: uvicorn.Server, service: AnsweringService) -> None:
+    os.read(lifeline, 1)
+    service.drain()
+    server.should_exit = True
+
+
+def _micros(clock: Clock) -> int:
+    return (clock.now() - _EPOCH) // timedelta(microseconds=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""`headrace serve`: one socket, the processes that answer on it, and somebody who looks after them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from threading import Event
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+from headrace.runtime.environments import existing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from headrace.project.workspace import Workspace
+
+_NEEDED = ("uvicorn", "httptools", "uvloop", "orjson", "prometheus_client", "onnxruntime", "lmdb")
+_START = 60.0
+"""Seconds that a process has to load its models."""
+_GRACE = 15.0
+"""Seconds that a process has to end."""
+_LOOK = 0.2
+_DRAIN = 10.0
+"""Seconds between two looks for predictions to move into tables."""
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which address, how many processes, which certificate (None: without TLS), and which port for gRPC."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    processes: int = 1
+    certificate: str | None = None
+    private_key: str | None = None
+    grpc_port: int | None = None
+
+
+def serve(workspace: Workspace, environment: str, where: Where, say: Callable[[str], None]) -> None:
+    """Serve the endpoints of an environment until SIGTERM or SIGINT; requests under way then get their answers.
+
+    Raises:
+        HeadraceError: HR609 for an unknown environment, HR951 when it has no endpoint, HR952 for an address that
+            cannot be used, HR953 for one beyond this machine without a token, HR954 without the extra, HR955 when
+            the processes do not start.
+    """
+    from headrace.project.server import ADMIN_TOKEN, TOKEN
+
+    _refuse_without_libraries(*_NEEDED, *(("grpc",) if where.grpc_port is not None else ()))
+    endpoints = _endpoints(workspace, environment)
+    if not _is_loopback(where.host) and not (os.environ.get(TOKEN) or os.environ.get(ADMIN_TOKEN)):
+        raise HeadraceError("HR953", f"{where.host} can be reached from elsewhere")
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listening(where))
+        metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-metrics-"))
+        processes = _Processes(workspace, environment, where, listening, metrics)
+        stack.callback(processes.end)
+        stopping = Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, _setting(stopping)))
+        processes.start()
+        port = listening.getsockname()[1]
+        scheme = "http" if where.certificate is None else "https"
+        host = _shown(where.host)
+        say(f"Serving {', '.join(endpoints)} of {environment} on {scheme}://{host}:{port} (try it on /docs)")
+        if where.grpc_port is not None:
+            say(f"gRPC on {host}:{where.grpc_port}")
+        due = workspace.clock.monotonic() + _DRAIN
+        while not stopping.wait(_LOOK):
+            processes.look(say)
+            if workspace.clock.monotonic() >= due:
+                _drain(workspace, environment, say)
+                due = workspace.clock.monotonic() + _DRAIN
+        say("Stopping: requests under way get their answers.")
+        processes.end()
+        _drain(workspace, environment, say)
+
+
+def _drain(workspace: Workspace, environment: str, say: Callable[[str], None]) -> None:
+    """Move what was answered into its tables. What fails now is tried again: the segments stay until it is done."""
+    from headrace.project.prediction_place import drain_predictions
+
+    try:
+        drain_predictions(workspace, environment)
+    except HeadraceError as error:
+        say(f"Predictions stay in their log for now: {error.code} {error.what}")
+
+
+class _Processes:
+    """The processes of one server. One that ends is started again, later each time that it ends soon."""
+
+    def __init__(
+        self, workspace: Workspace, environment: str, where: Where, listening: socket.socket, metrics: str
+    ) -> None:
+        self._workspace = workspace
+        self._environment = environment
+        self._where = where
+        self._listening = listening
+        self._metrics = metrics
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._reading, self._lifeline = os.pipe()
+        self._due = 0.0
+        self._pause = 1.0
+
+    def start(self) -> None:
+        """Start all of them, and wait until one can answer. Raises HR955."""
+        self._running = [self._started() for _ in range(self._where.processes)]
+
+    def look(self, say: Callable[[str], None]) -> None:
+        """Start those again that have ended."""
+        now = self._workspace.clock.monotonic()
+        for process in [each for each in self._running if each.poll() is not None]:
+            self._running.remove(process)
+            _forget_figures(process.pid, self._metrics)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE) if now < self._due + 60 else 1.0
+            self._due = now + self._pause
+            say(f"A process ended with status {process.returncode}; another one starts in {self._pause:g} s")
+        if len(self._running) < self._where.processes and now >= self._due:
+            with suppress(HeadraceError):  # it has said why; the pause grows
+                self._running.append(self._started())
+
+    def end(self) -> None:
+        """Have all of them end in good order, or by force when they take too long."""
+        if self._lifeline < 0:
+            return
+        os.close(self._lifeline)
+        self._lifeline = -1
+        for process in self._running:
+            try:
+                process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        os.close(self._reading)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        from headrace.endpoints.figures import SHARED
+        from headrace.project.server import Options
+
+        ready, telling = os.pipe()
+        options = Options(
+            folder=str(self._workspace.settings.folder),
+            environment=self._environment,
+            listening=self._listening.fileno(),
+            ready=telling,
+            lifeline=self._reading,
+            certificate=self._where.certificate,
+            private_key=self._where.private_key,
+            grpc=None if self._where.grpc_port is None else f"{_shown(self._where.host)}:{self._where.grpc_port}",
+        )
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "headrace.project.server", options.spelled()],
+            pass_fds=(options.listening, options.ready, options.lifeline),
+            env={**os.environ, SHARED: self._metrics, "OMP_WAIT_POLICY": "passive"},
+            start_new_session=True,  # Ctrl-C is for the parent, which has them end in good order
+        )
+        os.close(telling)
+        try:
+            answered, _, _ = select.select([ready], [], [], _START)
+            if not answered or not os.read(ready, 1):
+                process.kill()
+                raise HeadraceError("HR955", f"a process ended with status {process.wait()} before it could answer")
+        finally:
+            os.close(ready)
+        return process
+
+
+def _refuse_without_libraries(*needed: str) -> None:
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise HeadraceError("HR954", f"missing: {', '.join(missing)}")
+
+
+def _endpoints(workspace: Workspace, environment: str) -> list[str]:
+    """The endpoints that the environment points to. Raises HR951 where there are none."""
+    pointers = existing(workspace.ledger, environment).pointers
+    live = workspace.ledger.live(sorted(set(pointers.values())))
+    found = [node for node, key in sorted(pointers.items()) if key in live and live[key].kind == "endpoint"]
+    if not found:
+        raise HeadraceError("HR951", f"{environment} has no endpoint")
+    return found
+
+
+def _listening(where: Where) -> socket.socket:
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        return socket.create_server((where.host, where.port), family=family, backlog=2048)
+    except OSError as error:
+        raise HeadraceError("HR952", f"{where.host}:{where.port}: {error.strerror or error}") from error
+
+
+def _shown(host: str) -> str:
+    """The host as a part of an address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _setting(event: Event) -> Callable[[int, FrameType | None], None]:
+    def handler(_: int, __: FrameType | None) -> None:
+        event.set()
+
+    return handler
+
+
+def _forget_figures(pid: int, folder: str) -> None:
+    """Take what a process that is gone had set, such as a queue's length, out of the metrics; counts remain."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
