@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headrace.endpoints.canary import Canary, canary
     from headrace.endpoints.endpoint import Endpoint
     from headrace.errors import HeadraceError
     from headrace.features.aggregates import count, latest, mean, total
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.tables.task import Task
 
 _HOME = {
+    "Canary": "endpoints.canary",
     "Condition": "graph.conditions",
     "Contract": "tables.contract",
     "Endpoint": "endpoints.endpoint",
@@ -44,6 +46,7 @@ _HOME = {
     "Task": "tables.task",
     "TimeSplit": "models.split",
     "TrainingSet": "models.training",
+    "canary": "endpoints.canary",
     "champion": "graph.conditions",
     "column": "tables.contract",
     "count": "features.aggregates",
@@ -58,6 +61,7 @@ _HOME = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "Canary",
     "Condition",
     "Contract",
     "Endpoint",
@@ -74,6 +78,7 @@ __all__ = [
     "Task",
     "TimeSplit",
     "TrainingSet",
+    "canary",
     "champion",
     "column",
     "count",

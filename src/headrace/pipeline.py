@@ -18,6 +18,7 @@ from headrace.tables.task import Task
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from headrace.endpoints.canary import Canary
     from headrace.features.view import ViewSettings
     from headrace.graph.node import Node, Options, RowsNode
     from headrace.models.spec import ModelSettings
@@ -107,10 +108,15 @@ class Pipeline:
 
         return declare
 
-    def endpoint(self, name: str, model: Model, *, options: Options | None = None) -> Endpoint:
-        """Declare that a model is served, under this name; its features are kept ready to be looked up."""
+    def endpoint(
+        self, name: str, model: Model, *, rollout: Canary | None = None, options: Options | None = None
+    ) -> Endpoint:
+        """Declare that a model is served, under this name; its features are kept ready to be looked up.
+
+        With a `rollout`, made by `canary`, a new version takes over by and by; without, from the next request on.
+        """
         views = dict.fromkeys(each.view for each in model.spec.features)
-        return self._add(Endpoint(name, model, [self._online(view) for view in views], options=options))
+        return self._add(Endpoint(name, model, [self._online(view) for view in views], options, rollout))
 
     def task(self, *inputs: Node, options: Options | None = None) -> Callable[[Callable[..., Any]], Task]:
         """Declare a plain step with an external effect; it may ask for an `idempotency_key`."""

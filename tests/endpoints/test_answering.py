@@ -9,7 +9,7 @@ import pytest
 
 from headrace.endpoints.answering import AnsweringService, Limits
 from headrace.endpoints.figures import Figures
-from headrace.endpoints.service import Call
+from headrace.endpoints.service import Call, Field
 from headrace.errors import HeadraceError
 from tests.support.application import HORIZON, Double, MemoryLog, OneEndpoint
 
@@ -131,3 +131,58 @@ def test_draining_answers_who_is_here(service: AnsweringService) -> None:
     service.drain()
     assert not service.ready()
     assert predict(service, Call("delays", [ROW])).scored.scores.tolist() == [6.0]
+
+
+class TestRollOut:
+    """A version that takes over by and by."""
+
+    def test_whoever_falls_to_the_candidate_is_answered_by_it(self, version: Double, log: MemoryLog) -> None:
+        candidate = Double("b" * 64)
+        traffic = OneEndpoint(version, candidate=candidate)
+        service = AnsweringService(traffic, log, lambda: HORIZON, Limits(), Figures())
+        rows = [ROW, ROW | {"origin": "EWR"}]
+        answered = [predict(service, Call("delays", [row])) for row in rows]
+        assert [each.key for each in answered] == [version.key, candidate.key]
+        assert [(each.key, each.stage) for each in log.batches] == [(version.key, None), (candidate.key, "canary")]
+
+    def test_a_shadow_is_asked_besides_and_nobody_hears_it(self, version: Double, log: MemoryLog) -> None:
+        found, figures = self.answered_with(Double("b" * 64), version, log)
+        assert found.key == version.key
+        assert {(each.key, each.stage) for each in log.batches} == {(version.key, None), ("b" * 64, "shadow")}
+        assert len({identity for each in log.batches for identity in each.ids}) == 2
+        assert 'headrace_version_seconds_count{endpoint="delays",version="bbbbbbbbbbbb"} 1.0' in figures
+
+    def test_a_shadow_that_fails_fails_nobody(self, version: Double, log: MemoryLog) -> None:
+        shadow = Double("b" * 64)
+        shadow.make = lambda scores: [float("nan")] * len(scores)
+        found, figures = self.answered_with(shadow, version, log)
+        assert found.scored.scores.tolist() == [6.0]
+        assert 'headrace_version_failures_total{endpoint="delays",version="bbbbbbbbbbbb"} 1.0' in figures
+
+    def test_a_shadow_that_refuses_the_rows_has_failed(self, version: Double, log: MemoryLog) -> None:
+        shadow = Double("b" * 64)
+        shadow.fields = (*shadow.fields, Field("wind", "number", required=True))
+        _, figures = self.answered_with(shadow, version, log)
+        assert 'headrace_version_failures_total{endpoint="delays",version="bbbbbbbbbbbb"} 1.0' in figures
+
+    def test_a_shadow_is_not_asked_while_too_many_wait(self, version: Double, log: MemoryLog) -> None:
+        shadow = Double("b" * 64)
+        self.answered_with(shadow, version, log, Limits(waiting=0))
+        assert not shadow.asked
+
+    @staticmethod
+    def answered_with(
+        shadow: Double, version: Double, log: MemoryLog, limits: Limits | None = None
+    ) -> tuple[Answered, str]:
+        """An answer that was given while a shadow was asked, and what is counted once that is done."""
+        figures = Figures()
+        service = AnsweringService(
+            OneEndpoint(version, shadowing=shadow), log, lambda: HORIZON, limits or Limits(), figures
+        )
+
+        async def main() -> Answered:
+            found = await asyncio.wait_for(service.predict(Call("delays", [ROW])), 20)
+            await service.close()
+            return found
+
+        return asyncio.run(main()), figures.text().decode()

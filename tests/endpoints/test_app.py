@@ -18,9 +18,10 @@ from headrace.endpoints import app
 from headrace.endpoints.access import Access
 from headrace.endpoints.answering import AnsweringService, Limits
 from headrace.endpoints.figures import Figures
+from headrace.endpoints.service import Field
 from headrace.endpoints.statuses import STATUSES
 from headrace.errors import catalogue
-from tests.support.application import HORIZON, Double, MemoryLog, OneEndpoint, RunningServer, running
+from tests.support.application import FIELDS, HORIZON, Double, MemoryLog, OneEndpoint, RunningServer, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,6 +116,19 @@ def test_records_alone_will_do(http: httpx.Client, body: object) -> None:
 )
 def test_a_body_that_cannot_be_read(http: httpx.Client, body: bytes) -> None:
     assert error_of(post(http, body))["code"] == "HR904"
+
+
+def test_an_unknown_category_is_answered_with_a_warning() -> None:
+    with running() as server, httpx.Client(base_url=f"http://{server.address}") as http:
+        origin = Field("origin", "text", required=True, entity=True, categories=("JFK",))
+        server.version.fields = (*FIELDS[:2], origin, FIELDS[3])
+        unknown = ROW | {"origin": "LGA"}
+        one, many, known = (http.post("/predict/delays", json=body).json() for body in (unknown, [unknown] * 12, ROW))
+        told = http.get("/metrics").text
+    assert one["warnings"] == ["row 0: 'origin' is 'LGA', unknown to the model: it counts as missing"]
+    assert (len(many["warnings"]), many["warnings"][-1]) == (11, "and 2 more")
+    assert "warnings" not in known
+    assert 'headrace_unknown_categories_total{endpoint="delays",field="origin"} 13.0' in told
 
 
 def test_an_unknown_setting_is_told_what_is_near(http: httpx.Client) -> None:

@@ -123,3 +123,10 @@ def test_a_row_passes_exactly_if_it_fits(row: dict[str, object]) -> None:
         Checker(FIELDS).check([row])
     else:
         assert refused(row).code in {"HR908", "HR909", "HR910", "HR918"}
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional={"carrier": st.none() | st.sampled_from(["AA", "B6", "ZZ", ""])})))
+def test_texts_that_the_model_has_not_seen(rows: list[dict[str, object]]) -> None:
+    checker = Checker((Field("carrier", "text", required=False, categories=("AA", "B6")), *FIELDS))
+    expected = [(n, "carrier", row["carrier"]) for n, row in enumerate(rows) if row.get("carrier") in ("ZZ", "")]
+    assert checker.unknown(rows) == expected

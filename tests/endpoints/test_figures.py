@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from headrace.endpoints.counted import counted
 from headrace.endpoints.figures import SHARED, Figures
 from headrace.endpoints.service import Scored
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE_PROCESS = """
+from headrace.endpoints.counted import counted
 from headrace.endpoints.figures import Figures
 figures = Figures()
 figures.answered("delays", 200, 0.01)
@@ -49,8 +51,8 @@ def test_requests_are_counted_by_endpoint_and_status() -> None:
 def test_rows_and_the_age_of_features_are_told() -> None:
     figures = Figures()
     seen: list[dict[str, int | None]] = [{"airports": 1}, {"airports": 4_000_000, "weather": None}]
-    figures.predicted("delays", "a" * 64, Scored(np.ones(2), [{}, {}], seen), 5_500_000)
-    figures.predicted("delays", "a" * 64, Scored(np.ones(1), [{}], [{"airports": 5_000_000}]), 5_500_000)
+    figures.predicted("delays", "a" * 64, Scored(np.ones(2), [{}, {}], seen), 0.25, 5_500_000)
+    figures.predicted("delays", "a" * 64, Scored(np.ones(1), [{}], [{"airports": 5_000_000}]), 0.5, 5_500_000)
     found = samples(figures.text())
     assert found["headrace_predictions_total", ("delays", "a" * 12)] == 3
     assert found["headrace_feature_age_seconds", ("delays", "airports")] == 0.5
@@ -76,3 +78,24 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
             [sys.executable, "-c", ONE_PROCESS + end], env=environment, capture_output=True, text=True, check=True
         )
     assert samples(done.stdout.encode())["headrace_requests_total", ("delays", "200")] == 2
+
+
+def test_what_a_version_did_is_read_from_the_files_of_all_processes(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "from headrace.endpoints.figures import Figures\n"
+        "from headrace.endpoints.service import Scored\n"
+        "figures = Figures()\n"
+        "for seconds in (0.002, 0.002, 0.2):\n"
+        "    figures.predicted('delays', 'a' * 64, Scored(np.array([1.0, -2.5]), [{}] * 2, [{}] * 2), seconds, 0)\n"
+        "figures.failed('delays', 'a' * 64)\n"
+        "figures.unloaded('delays', 'b' * 64)\n"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env=os.environ | {SHARED: str(tmp_path)}, check=True)
+    found = counted(str(tmp_path), "delays", "a" * 64)
+    assert (found.answers, found.failures, found.rows, found.scores, found.unloaded) == (6, 2, 12, -9.0, 0)
+    assert found.total == pytest.approx(0.408)
+    assert (found.seconds[0.001], found.seconds[0.0025], found.seconds[0.25]) == (0, 4, 6)
+    assert counted(str(tmp_path), "delays", "b" * 64).unloaded == 2
+    assert counted(str(tmp_path), "other", "a" * 64).answers == 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import numpy as np
@@ -20,8 +21,14 @@ from headrace.errors import HeadraceError
 from headrace.project.server import TOKEN
 from headrace.project.serving import Where, serve
 from headrace.runtime.environments import roll_back
+from tests.cli.commands import headrace
 from tests.support.projects import ORDERS, Project
 from tests.support.served import served_project, serving
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from headrace.project.workspace import Workspace
 
 ROW = {"shop": "a", "amount": 7.0}
 
@@ -29,7 +36,8 @@ ROW = {"shop": "a", "amount": 7.0}
 class Callers:
     """Threads that ask without a pause, each on a connection of its own, until the block ends."""
 
-    def __init__(self, address: str, count: int = 4) -> None:
+    def __init__(self, address: str, count: int = 4, shops: int = 1) -> None:
+        self._shops = itertools.cycle([ROW | {"shop": f"shop {n}"} for n in range(shops)])
         self.answers: list[dict[str, Any]] = []
         self.failures: list[object] = []
         self._stopping = threading.Event()
@@ -55,7 +63,7 @@ class Callers:
         with httpx.Client(base_url=address) as client:
             while not self._stopping.is_set():
                 try:
-                    answer = client.post("/predict/scores", json=[ROW])
+                    answer = client.post("/predict/scores", json=[next(self._shops)])
                 except httpx.HTTPError as error:
                     self.failures.append(error)
                     return
@@ -65,6 +73,13 @@ class Callers:
                     else:
                         self.failures.append(answer.text)
                     self._moved.notify_all()
+
+
+def predictions_of(workspace: Workspace) -> pl.DataFrame:
+    """What the endpoint has answered, out of its table."""
+    version = workspace.ledger.version(workspace.ledger.snapshot("prod").pointers["scores.predictions"])
+    assert version is not None
+    return workspace.stores.tables.scan(version.manifest.outputs["rows"]).collect()
 
 
 def pointer(project: Project, node: str = "scores") -> str:
@@ -107,10 +122,7 @@ def test_every_answer_is_on_record_once_although_the_server_is_killed(tmp_path: 
         httpx.post(f"{address}/predict/scores", json=[ROW]).raise_for_status()
     given = {each["predictions"][0]["id"] for each in callers.answers}
     with project.opened() as workspace:
-        key = workspace.ledger.snapshot("prod").pointers["scores.predictions"]
-        version = workspace.ledger.version(key)
-        assert version is not None
-        ids = workspace.stores.tables.scan(version.manifest.outputs["rows"]).select("id").collect()["id"].to_list()
+        ids = predictions_of(workspace)["id"].to_list()
     assert len(ids) == len(set(ids))
     assert given < set(ids)
 
@@ -184,3 +196,62 @@ def test_the_same_answer_over_grpc(project: Project) -> None:
             with pytest.raises(InferenceServerException, match="HR911"):
                 client.infer("scores", inputs)
     assert answer.as_numpy(answer.get_response().outputs[0].name).tolist() == [told["prediction"]]
+
+
+def said(process: subprocess.Popen[str], about: str) -> str:
+    """The next line on standard error that tells of this."""
+    assert process.stderr is not None
+    patience = threading.Timer(60, process.kill)
+    patience.start()
+    try:
+        found = next((line for line in process.stderr if about in line), None)
+    finally:
+        patience.cancel()
+    assert found is not None, about
+    return found
+
+
+def test_a_canary_is_rolled_out_under_load_and_a_bad_one_returns(tmp_path: Path) -> None:
+    """Nobody's request fails, and the server does all of it by itself."""
+    project = served_project(
+        tmp_path, 'canary(50, shadow="0.1s", bake="0.5s", answers=30, abort_if=[metric("mean_score") > champion + 0.1])'
+    )
+    with serving(project, "--processes", "2") as (address, process), Callers(address, shops=8) as callers:
+        first = pointer(project)
+        callers.wait_for(first)
+        project.edit("C=1.0", "C=0.5")
+        project.apply()
+        second = pointer(project)
+        said(process, "shadow -> 50 %")
+        said(process, "50 % -> 100 %")
+        assert f"{second[:12]} answers everything now" in said(process, "answers everything")
+        project.edit("% 10 > 4", "% 10 > 1")  # a model that finds nearly everything returned
+        assert not project.apply().failed
+        third = pointer(project)
+        assert "mean_score > champion + 0.1" in said(process, f"back to {second[:12]}")
+        callers.answers.clear()
+        callers.wait_for(second)
+        assert pointer(project) == second
+        assert not callers.failures
+    with serving(project):  # which drains what the first one has logged
+        pass
+    with project.opened() as workspace:
+        rows = predictions_of(workspace)
+    stages = {(version, stage) for version, stage in rows.select("version", "stage").unique().iter_rows()}
+    assert stages == {(first, None), (second, "shadow"), (second, "canary"), (second, None), (third, "shadow")}
+
+
+def test_the_steps_of_a_person_are_followed(tmp_path: Path) -> None:
+    project = served_project(tmp_path, 'canary(1, bake="1h")')
+    with serving(project) as (address, _), Callers(address) as callers:
+        first = pointer(project)
+        callers.wait_for(first)
+        project.edit("C=1.0", "C=0.5")
+        project.apply()
+        assert "1 % (1 of 2)" in headrace(project.folder, "rollout", "scores").out
+        assert "100 % (2 of 2)" in headrace(project.folder, "rollout", "scores", "--advance").out
+        callers.wait_for(pointer(project))
+        told = headrace(project.folder, "rollout", "scores", "--abort").out
+        assert told.startswith(f"scores in prod: {first[:12]} answers everything; no roll-out is under way.")
+        callers.wait_for(first)
+        assert not callers.failures

@@ -15,7 +15,7 @@ import uvloop
 from headrace.endpoints.answering import AnsweringService, Limits
 from headrace.endpoints.app import Application
 from headrace.endpoints.figures import Figures
-from headrace.endpoints.service import Field, Scored
+from headrace.endpoints.service import Field, Lane, Scored
 from headrace.errors import HeadraceError, suggestion
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from headrace.endpoints.access import Access
+    from headrace.endpoints.app import Told
     from headrace.endpoints.service import Logged, Served
+    from headrace.endpoints.tracing import Tracing
 
 FIELDS = (
     Field("distance", "number", required=True),
@@ -80,9 +82,14 @@ def _number(value: object) -> float:
 
 @dataclass
 class OneEndpoint:
-    """Traffic of an endpoint `delays`, which answers with `served`; an endpoint `empty` has no version."""
+    """Traffic of an endpoint `delays`, which answers with `served`; an endpoint `empty` has no version.
+
+    A `candidate` gets what comes from EWR; `shadowing` is asked besides.
+    """
 
     served: Served
+    candidate: Served | None = None
+    shadowing: Served | None = None
 
     def endpoints(self) -> Sequence[str]:
         return ("delays",)
@@ -93,6 +100,14 @@ class OneEndpoint:
         if endpoint != "delays":
             raise HeadraceError("HR901", f"there is no endpoint {endpoint!r}", fix=suggestion(endpoint, ["delays"]))
         return self.served
+
+    def lane(self, endpoint: str, row: Mapping[str, object]) -> Lane:
+        if self.candidate is not None and row["origin"] == "EWR":
+            return Lane(self.candidate, "canary")
+        return Lane(self.route(endpoint))
+
+    def shadow(self, endpoint: str) -> Lane | None:
+        return None if endpoint == "empty" or self.shadowing is None else Lane(self.shadowing, "shadow")
 
     def version(self, endpoint: str, key: str) -> Served:
         if not self.route(endpoint).key.startswith(key):
@@ -140,11 +155,16 @@ class RunningServer:
 
 
 @contextmanager
-def running(limits: Limits | None = None, access: Access | None = None) -> Iterator[RunningServer]:
+def running(
+    limits: Limits | None = None,
+    access: Access | None = None,
+    told: Told | None = None,
+    tracing: Tracing | None = None,
+) -> Iterator[RunningServer]:
     """A server that ends with the block, as `headrace serve` starts one."""
     version, log, figures = Double(), MemoryLog(), Figures()
-    service = AnsweringService(OneEndpoint(version), log, lambda: HORIZON, limits or Limits(), figures)
-    application = Application(service, figures, lambda: 3, page=b"<html>a page</html>", access=access)
+    service = AnsweringService(OneEndpoint(version), log, lambda: HORIZON, limits or Limits(), figures, tracing)
+    application = Application(service, figures, lambda: 3, page=b"<html>a page</html>", access=access, told=told)
     config = uvicorn.Config(
         application, host="127.0.0.1", port=0, lifespan="off", http="httptools", ws="none", log_config=None
     )

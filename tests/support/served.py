@@ -59,9 +59,14 @@ scores = shop.endpoint("scores", model)
 """
 
 
-def served_project(folder: Path) -> Project:
-    """A project with a year of orders, a few of them each day, and everything applied to prod."""
-    project = Project(folder / "shop", ORDERS + ENDPOINT)
+def served_project(folder: Path, rollout: str | None = None) -> Project:
+    """A project with a year of orders, a few of them each day, and everything applied to prod.
+
+    `rollout` is how new versions of its endpoint take over, as it is declared.
+    """
+    declared = "" if rollout is None else f", rollout={rollout}"
+    code = ENDPOINT.replace('"scores", model', f'"scores", model{declared}')
+    project = Project(folder / "shop", ORDERS + "from headrace import canary\n" + code)
     project.write_batch("01", range(300))
     applied = project.apply()
     assert not applied.failed, applied.failed

@@ -60,6 +60,10 @@ SECTIONS: dict[str, dict[str, Verb]] = {
     },
     "Serve": {
         "serve": Verb("serve", "Answer requests with the models of an environment."),
+        "parity": Verb(
+            "parity", "Compare the features that an endpoint answered with and those that training would see."
+        ),
+        "rollout": Verb("rollout", "Where a roll-out stands, or take its next step by hand."),
     },
     "Runs": {
         "runs": Verb("runs", "The latest runs and how they ended."),

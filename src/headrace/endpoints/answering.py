@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -14,15 +15,19 @@ import numpy as np
 
 from headrace.endpoints.batching import Batches, Waiting
 from headrace.endpoints.checking import Checker
-from headrace.endpoints.service import Answered, Scored
+from headrace.endpoints.service import Answered, Lane, Scored
+from headrace.endpoints.statuses import status_of
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headrace.endpoints.figures import Figures
-    from headrace.endpoints.service import Call, PredictionLog, Served, Traffic
+    from headrace.endpoints.service import Call, Lanes, PredictionLog, Served
+    from headrace.endpoints.tracing import Tracing
 
+_SERVER_ERROR = 500
+_WARNINGS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +45,13 @@ class AnsweringService:
     """Implements `headrace.endpoints.service.Service`. Belongs to one event loop. `now`: microseconds since 1970."""
 
     def __init__(
-        self, traffic: Traffic, log: PredictionLog, now: Callable[[], int], limits: Limits, figures: Figures
+        self,
+        traffic: Lanes,
+        log: PredictionLog,
+        now: Callable[[], int],
+        limits: Limits,
+        figures: Figures,
+        tracing: Tracing | None = None,
     ) -> None:
         self._traffic = traffic
         self._figures = figures
@@ -50,10 +61,12 @@ class AnsweringService:
         self.batches.sizes = figures.batch
         self._checkers: WeakKeyDictionary[Served, Checker] = WeakKeyDictionary()
         self._explaining = ThreadPoolExecutor(max_workers=2, thread_name_prefix="explaining")
+        self._span = (lambda *_: nullcontext()) if tracing is None else tracing.scoring
+        self._besides: set[asyncio.Task[None]] = set()
         self._draining = False
 
     @property
-    def traffic(self) -> Traffic:
+    def traffic(self) -> Lanes:
         """See `Service`."""
         return self._traffic
 
@@ -65,24 +78,79 @@ class AnsweringService:
         """Be no longer ready, so that no new caller comes; whoever is here gets an answer."""
         self._draining = True
 
+    async def close(self) -> None:
+        """Wait for what is asked besides, then end the threads. Nothing may be asked any more."""
+        if self._besides:
+            await asyncio.wait(self._besides)
+        self.batches.close()
+        self._explaining.shutdown(wait=False, cancel_futures=True)
+
     async def predict(self, call: Call) -> Answered:
         """See `Service`."""
         if len(call.rows) > self.limits.rows:
             raise HeadraceError("HR907", f"{len(call.rows)} rows, and {self.limits.rows} are allowed")
-        served = self._served(call)
+        lane = self._lane(call)
+        served = lane.served
         self._checker(served).check(call.rows)
         if not call.rows:
             return Answered((), Scored(np.empty(0), (), ()), served.key, served.model)
-        loop = asyncio.get_running_loop()
         cutoff = self._now() if call.at is None else call.at
-        waiting = Waiting(call.endpoint, call.rows, [cutoff] * len(call.rows), loop.time(), loop.create_future())
-        self.batches.add(served, waiting)
-        ids, scored = await waiting.answer
-        self._figures.predicted(call.endpoint, served.key, scored, self._now())
+        shadow = self._traffic.shadow(call.endpoint)
+        if shadow is not None and call.version is None:
+            self._ask_besides(shadow, call, cutoff)
+        came = asyncio.get_running_loop().time()
+        ids, scored = await self._scored(lane, call, cutoff)
+        warnings = self._warnings(call, served)
         if not call.top:
-            return Answered(ids, scored, served.key, served.model)
-        told = await self._explained(served, scored, call.top, waiting.came + self.limits.seconds)
-        return Answered(ids, scored, served.key, served.model, told)
+            return Answered(ids, scored, served.key, served.model, warnings=warnings)
+        told = await self._explained(served, scored, call.top, came + self.limits.seconds)
+        return Answered(ids, scored, served.key, served.model, told, warnings)
+
+    def _warnings(self, call: Call, served: Served) -> Sequence[str]:
+        """What the caller should know although there is an answer."""
+        unknown = self._checker(served).unknown(call.rows)
+        for _, name, _ in unknown:
+            self._figures.unknown(call.endpoint, name)
+        told = [
+            f"row {n}: {name!r} is {value!r:.60}, unknown to the model: it counts as missing"
+            for n, name, value in unknown
+        ]
+        return [*told[:_WARNINGS], f"and {len(told) - _WARNINGS} more"] if len(told) > _WARNINGS else told
+
+    async def _scored(self, lane: Lane, call: Call, cutoff: int) -> tuple[Sequence[str], Scored]:
+        """Have the rows of a call scored in one lane, and count it."""
+        loop = asyncio.get_running_loop()
+        cutoffs = [cutoff] * len(call.rows)
+        waiting = Waiting(call.endpoint, call.rows, cutoffs, loop.time(), loop.create_future(), lane.stage)
+        self.batches.add(lane.served, waiting)
+        try:
+            with self._span(call.endpoint, lane.served.key, len(call.rows)):
+                ids, scored = await waiting.answer
+        except HeadraceError as error:
+            if status_of(error) >= _SERVER_ERROR:
+                self._figures.failed(call.endpoint, lane.served.key)
+            raise
+        seconds = loop.time() - waiting.came
+        self._figures.predicted(call.endpoint, lane.served.key, scored, seconds, self._now())
+        return ids, scored
+
+    def _ask_besides(self, shadow: Lane, call: Call, cutoff: int) -> None:
+        """Ask a version that nobody hears, once the request itself waits for its answer."""
+        task = asyncio.get_running_loop().create_task(self._heard_by_nobody(shadow, call, cutoff))
+        self._besides.add(task)
+        task.add_done_callback(self._besides.discard)
+
+    async def _heard_by_nobody(self, shadow: Lane, call: Call, cutoff: int) -> None:
+        if self.batches.crowded:
+            return
+        try:
+            self._checker(shadow.served).check(call.rows)
+        except HeadraceError as error:  # a row that the present version takes must be taken by the next one
+            self._figures.failed(call.endpoint, shadow.served.key)
+            _log.debug("shadow %s: %s %s", shadow.served.key[:12], error.code, error.what)
+            return
+        with suppress(HeadraceError):  # it is counted
+            await self._scored(shadow, call, cutoff)
 
     async def _explained(self, served: Served, scored: Scored, top: int, until: float) -> Sequence[Mapping[str, float]]:
         """What moved the predictions. `until`: when the request's time is over, in seconds of the loop.
@@ -107,10 +175,12 @@ class AnsweringService:
             raise HeadraceError("HR919", f"version {served.key[:12]} explained by a number that is not finite")
         return told
 
-    def _served(self, call: Call) -> Served:
-        if call.version is None:
-            return self._traffic.route(call.endpoint)
-        return self._traffic.version(call.endpoint, call.version)
+    def _lane(self, call: Call) -> Lane:
+        if call.version is not None:
+            return Lane(self._traffic.version(call.endpoint, call.version))
+        if not call.rows:
+            return Lane(self._traffic.route(call.endpoint))
+        return self._traffic.lane(call.endpoint, call.rows[0])
 
     def _checker(self, served: Served) -> Checker:
         checker = self._checkers.get(served)

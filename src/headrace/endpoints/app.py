@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from dataclasses import dataclass
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from headrace.endpoints import calls, mlflow, v2
 from headrace.endpoints.access import Access
+from headrace.endpoints.access_log import Handled
 from headrace.endpoints.exchange import Path, Reply
 from headrace.endpoints.figures import CONTENT_TYPE
 from headrace.endpoints.statuses import status_of
@@ -22,9 +24,11 @@ from headrace.errors import HeadraceError, suggestion
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
+    from headrace.endpoints.access_log import AccessLog
     from headrace.endpoints.answering import AnsweringService
     from headrace.endpoints.exchange import Asked
     from headrace.endpoints.figures import Figures
+    from headrace.endpoints.tracing import RequestSpan, Tracing
 
     Message = Mapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -33,6 +37,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SHOWN = 200
 """Characters of a path that an error repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told of each request, besides those who count."""
+
+    log: AccessLog | None = None
+    tracing: Tracing | None = None
 
 
 class _GoneError(Exception):
@@ -73,8 +85,8 @@ class _Received:
 class Application:
     """Serves every protocol over one service.
 
-    `unlogged` says how many predictions are not on record yet, or never will be, `page` is what /docs answers, and
-    `access` says who may ask (None: everyone).
+    `unlogged` says how many predictions are not on record yet, or never will be, `page` is what /docs answers,
+    `access` says who may ask (None: everyone), and `told` is told of requests.
     """
 
     def __init__(
@@ -85,11 +97,13 @@ class Application:
         *,
         page: bytes,
         access: Access | None = None,
+        told: Told | None = None,
     ) -> None:
         self._service = service
         self._unlogged = unlogged
         self._figures = figures
         self._access = access or Access()
+        self._told = told or Told()
         metrics = Path("GET", "/metrics", self._metrics, calls.render, admin=True)
         routes = (*calls.paths(service, page), *v2.paths(service), *mlflow.paths(service), metrics)
         self._exact = {each.template: {} for each in routes if "{" not in each.template}  # type: dict[str, dict[str, Path]]
@@ -101,11 +115,20 @@ class Application:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        if self._told.tracing is None:
+            await self._handle(scope, receive, send, None)
+            return
+        with self._told.tracing.request(scope) as span:
+            await self._handle(scope, receive, send, span)
+
+    async def _handle(self, scope: Mapping[str, Any], receive: Receive, send: Send, span: RequestSpan | None) -> None:
         began = asyncio.get_running_loop().time()
         render: Callable[[HeadraceError], bytes] = calls.render
         params: Mapping[str, str] = {}
+        template = ""
         try:
             path, params = self._found(scope["method"], scope["path"], scope.get("raw_path"))
+            template = path.template
             render = path.render
             if not path.open:
                 given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -123,7 +146,14 @@ class Application:
         await self._send(send, reply)
         endpoint = params.get("endpoint") or params.get("name", "")
         known = endpoint if endpoint in self._service.traffic.endpoints() else ""
-        self._figures.answered(known, reply.status, asyncio.get_running_loop().time() - began)
+        seconds = asyncio.get_running_loop().time() - began
+        self._figures.answered(known, reply.status, seconds)
+        if span is not None:
+            span.ends(scope["method"], template, reply.status)
+        if self._told.log is not None:
+            trace = None if span is None else span.trace_id
+            handled = Handled(scope["method"], scope["path"], known, reply.status, seconds, len(reply.body), trace)
+            self._told.log.add(handled)
 
     def _add(self, path: Path) -> None:
         if "{" not in path.template:

@@ -35,13 +35,17 @@ _SWEEP = 0.25
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One request that waits: its rows, their cut-offs, when it came (seconds of the loop), where its answer goes."""
+    """One request that waits: its rows, their cut-offs, when it came (seconds of the loop), where its answer goes.
+
+    `stage` is that of its lane.
+    """
 
     endpoint: str
     rows: Sequence[Mapping[str, object]]
     cutoffs: Sequence[int]
     came: float
     answer: asyncio.Future[tuple[Sequence[str], Scored]]
+    stage: str | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +77,11 @@ class Batches:
     def waiting(self) -> int:
         """Requests that have no answer yet."""
         return len(self._pending)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that nothing should be asked for that nobody waits for."""
+        return self._rows > self._most // 4
 
     def add(self, served: Served, waiting: Waiting) -> None:
         """Queue a request. Raises HR913 when too many rows wait."""
@@ -148,20 +157,22 @@ class Batches:
 
     def _answer(self, served: Served, batch: Sequence[Waiting], found: Sequence[Scored | HeadraceError]) -> None:
         """Answer each request; what was scored for nobody is dropped."""
-        good: dict[str, list[tuple[Waiting, Scored]]] = {}
+        good: dict[tuple[str, str | None], list[tuple[Waiting, Scored]]] = {}
         for waiting, one in zip(batch, found, strict=True):
             if isinstance(one, HeadraceError):
                 self._settle(waiting, one)
             elif self._wanted(waiting):
-                good.setdefault(waiting.endpoint, []).append((waiting, one))
-        for endpoint, own in good.items():
-            ids = self._logged(served, endpoint, own)
+                good.setdefault((waiting.endpoint, waiting.stage), []).append((waiting, one))
+        for (endpoint, stage), own in good.items():
+            ids = self._logged(served, endpoint, stage, own)
             place = 0
             for waiting, one in own:
                 self._settle(waiting, (ids[place : place + len(waiting.rows)], one))
                 place += len(waiting.rows)
 
-    def _logged(self, served: Served, endpoint: str, good: Sequence[tuple[Waiting, Scored]]) -> Sequence[str]:
+    def _logged(
+        self, served: Served, endpoint: str, stage: str | None, good: Sequence[tuple[Waiting, Scored]]
+    ) -> Sequence[str]:
         """Write answers down, before anyone gets one; answers their ids."""
         now = asyncio.get_running_loop().time()
         ids = self._log.ids(sum(len(each.rows) for each, _ in good))
@@ -176,6 +187,7 @@ class Batches:
             cutoffs=[at for each, _ in good for at in each.cutoffs],
             scored=_joined([one for _, one in good]),
             micros=[round((now - each.came) * 1e6) for each, _ in good for _ in each.rows],
+            stage=stage,
         )
         self._log.append(logged)
         return ids

@@ -142,7 +142,10 @@ def _answer(answered: Answered, *, with_features: bool) -> bytes:
             each["features"] = features
     for each, told in zip(predictions, answered.contributions, strict=False):
         each["contributions"] = told
-    return orjson.dumps({"predictions": predictions, "version": answered.key, "model": answered.model})
+    answer: dict[str, Any] = {"predictions": predictions, "version": answered.key, "model": answered.model}
+    if answered.warnings:
+        answer["warnings"] = answered.warnings
+    return orjson.dumps(answer)
 
 
 def _described(served: Served) -> Mapping[str, object]:

@@ -26,7 +26,17 @@ class Checker:
         self._kinds = {each.name: each.kind for each in fields}
         self._required = [(each.name, each.entity) for each in fields if each.required]
         self._entities = {each.name for each in fields if each.entity}
+        self._known = [(each.name, frozenset(each.categories)) for each in fields if each.categories is not None]
         self._looked_up = frozenset(each.name for each in fields if each.view is not None)
+
+    def unknown(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
+        """The texts that the model has not seen in training, which count as missing: row, field, text."""
+        return [
+            (n, name, str(value))
+            for name, known in self._known
+            for n, row in enumerate(rows)
+            if (value := row.get(name)) is not None and value not in known
+        ]
 
     def check(self, rows: Sequence[Row]) -> None:
         """Raise for the first row that does not fit.

@@ -9,8 +9,9 @@ from headrace.graph.node import Node
 from headrace.ports.records import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from headrace.endpoints.canary import Canary
     from headrace.features.online import OnlineFeatures
     from headrace.graph.node import Options
     from headrace.models.model import Model
@@ -35,20 +36,31 @@ class Endpoint(Node):
     verb: ClassVar[str] = "package"
 
     def __init__(
-        self, name: str, model: Model, online: Sequence[OnlineFeatures], options: Options | None = None
+        self,
+        name: str,
+        model: Model,
+        online: Sequence[OnlineFeatures],
+        options: Options | None = None,
+        rollout: Canary | None = None,
     ) -> None:
         super().__init__(name, (model,), options)
         self.companions = tuple(online)
+        self.rollout = rollout
+
+    def settings(self) -> Mapping[str, object]:
+        """The roll-out: a server reads it from the version, so it is a part of what is made."""
+        return {} if self.rollout is None else {"rollout": self.rollout.to_facts()}
 
     def make(self, step: Step, context: Context) -> Manifest:
         """Package the model: as an ONNX graph where one predicts the same, else it is served as it was trained."""
         (model,) = context.versions.values()
+        common: Facts = {"model": model.key, **self.settings()}
         found = _exported(model, context.stores)
         if isinstance(found, str):
             context.log(f"served by its own library: {found}")
-            return Manifest(step.key, {}, {"model": model.key, "served": "native", "reason": found})
+            return Manifest(step.key, {}, {**common, "served": "native", "reason": found})
         context.log(f"served as an ONNX graph, which agrees on {found.rows} rows (off by at most {found.off:.2g})")
-        facts: Facts = {"model": model.key, "served": "onnx", "rows": found.rows, "off": found.off}
+        facts: Facts = {**common, "served": "onnx", "rows": found.rows, "off": found.off}
         return Manifest(step.key, {PORTABLE: context.stores.artefacts.put(found.content, ".onnx")}, facts)
 
 

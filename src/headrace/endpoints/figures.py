@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     from headrace.endpoints.service import Scored
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SHOWN = 12
+"""Characters of a version's key that a label holds."""
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of the environment that names the folder of those files; to be set before the library is imported."""
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ROWS = "headrace_predictions"
+FAILURES = "headrace_version_failures"
+UNLOADED = "headrace_version_unloaded"
+SCORES = "headrace_version_scores"
+ANSWERS = "headrace_version_seconds"
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 
 
@@ -23,7 +30,20 @@ class Figures:
     def __init__(self) -> None:
         self._registry = kept = CollectorRegistry()
         self._requests = Counter("headrace_requests", "Requests answered", ("endpoint", "status"), registry=kept)
-        self._rows = Counter("headrace_predictions", "Rows scored", ("endpoint", "version"), registry=kept)
+        of_version = ("endpoint", "version")
+        self._rows = Counter(ROWS, "Rows scored", of_version, registry=kept)
+        self._failures = Counter(FAILURES, "Requests that a version failed to answer", of_version, registry=kept)
+        self._unknown = Counter(
+            "headrace_unknown_categories",
+            "Texts that a model had not seen in training",
+            ("endpoint", "field"),
+            registry=kept,
+        )
+        self._unloaded = Counter(UNLOADED, "Times that a version could not be loaded", of_version, registry=kept)
+        self._scores = Gauge(SCORES, "Sum of the scores given", of_version, multiprocess_mode="sum", registry=kept)
+        self._answers = Histogram(
+            ANSWERS, "Time until a version had answered a request", of_version, buckets=_SECONDS, registry=kept
+        )
         self._seconds = Histogram(
             "headrace_request_seconds",
             "Time from a request to its answer",
@@ -49,7 +69,7 @@ class Figures:
             registry=kept,
         )
         self._requested: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._predicted: dict[tuple[str, str], Counter] = {}
+        self._predicted: dict[tuple[str, str], tuple[Counter, Gauge, Histogram]] = {}
         self._ages: dict[tuple[str, str], Gauge] = {}
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
@@ -61,18 +81,35 @@ class Figures:
         children[0].inc()
         children[1].observe(seconds)
 
-    def predicted(self, endpoint: str, version: str, scored: Scored, now: int) -> None:
-        """Count the rows of one answer, and how old their features were. `now`: microseconds since 1970."""
-        child = self._predicted.get((endpoint, version))
-        if child is None:
-            child = self._predicted[endpoint, version] = self._rows.labels(endpoint, version[:12])
-        child.inc(len(scored.scores))
+    def predicted(self, endpoint: str, version: str, scored: Scored, seconds: float, now: int) -> None:
+        """Count one answer of a version, and how old its features were. `now`: microseconds since 1970."""
+        children = self._predicted.get((endpoint, version))
+        if children is None:
+            labels = (endpoint, version[:SHOWN])
+            children = self._rows.labels(*labels), self._scores.labels(*labels), self._answers.labels(*labels)
+            self._predicted[endpoint, version] = children
+        rows, scores, answers = children
+        rows.inc(len(scored.scores))
+        scores.inc(float(scored.scores.sum()))
+        answers.observe(seconds)
         for view, moment in scored.seen[-1].items() if scored.seen else ():
             if moment is not None:
                 age = self._ages.get((endpoint, view))
                 if age is None:
                     age = self._ages[endpoint, view] = self._age.labels(endpoint, view)
                 age.set((now - moment) / 1e6)
+
+    def failed(self, endpoint: str, version: str) -> None:
+        """Count one request that a version failed to answer."""
+        self._failures.labels(endpoint, version[:SHOWN]).inc()
+
+    def unknown(self, endpoint: str, name: str) -> None:
+        """Count one text that the model had not seen in training."""
+        self._unknown.labels(endpoint, name).inc()
+
+    def unloaded(self, endpoint: str, version: str) -> None:
+        """Count that a version could not be loaded."""
+        self._unloaded.labels(endpoint, version[:SHOWN]).inc()
 
     def batch(self, rows: int) -> None:
         """Count one batch."""

@@ -29,7 +29,7 @@ def encode(batch: Logged) -> bytes:
         "endpoint": batch.endpoint,
         "version": batch.key,
         "model": batch.model,
-        "stage": getattr(batch, "stage", None),
+        "stage": batch.stage,
         "generations": batch.generations,
         "ids": batch.ids,
         "cutoffs": batch.cutoffs,

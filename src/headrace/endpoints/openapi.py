@@ -134,6 +134,7 @@ def _answer() -> dict[str, Any]:
             "predictions": {"type": "array", "items": prediction},
             "version": {"type": "string"},
             "model": {"type": "string"},
+            "warnings": {"type": "array", "items": {"type": "string"}},
         },
     }
 

@@ -242,11 +242,12 @@ def _in_tables(place: Place, prediction: str) -> Prediction | None:
     for version in _pointed(place.ledger, place.ledger.snapshot(place.environment)).values():
         rows = place.tables.scan(version.manifest.outputs[ROWS]).filter(pl.col("id") == prediction).collect()
         if rows.height:
-            return _of_row(rows.with_columns(pl.col("at", "cutoff").cast(pl.Int64)).row(0, named=True))
+            return prediction_of(rows.with_columns(pl.col("at", "cutoff").cast(pl.Int64)).row(0, named=True))
     return None
 
 
-def _of_row(row: Mapping[str, Json]) -> Prediction:
+def prediction_of(row: Mapping[str, Json]) -> Prediction:
+    """The answer that stands in a row of a table of predictions; moments as whole microseconds."""
     loaded = {name: json.loads(row[name]) for name in ("inputs", "features")}
     seen = {view: Seen(**each) for view, each in json.loads(row["seen"]).items()}
     rest = {name: value for name, value in row.items() if name not in ("entity", "inputs", "features", "seen")}

@@ -59,6 +59,14 @@ class Served(Protocol):
         """How much each input moved the prediction, the `top` largest by size."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The version that a request goes to; `stage` is "canary" or "shadow" while it takes over, else None."""
+
+    served: Served
+    stage: str | None = None
+
+
 class Traffic(Protocol):
     """Which versions answer. Changes while requests are under way; each keeps the version that it began with."""
 
@@ -66,13 +74,23 @@ class Traffic(Protocol):
         """The names of the endpoints that have a version to answer with."""
 
     def route(self, endpoint: str) -> Served:
-        """Who answers now. Raises HR901, HR902."""
+        """Who answers now, but for those requests that a new version gets already. Raises HR901, HR902."""
 
     def version(self, endpoint: str, key: str) -> Served:
         """A loaded version by its key, or the beginning of it. Raises HR903."""
 
     def versions(self, endpoint: str) -> Sequence[Served]:
         """The loaded versions, the one that answers first."""
+
+
+class Lanes(Traffic, Protocol):
+    """Traffic in which a new version takes over by and by."""
+
+    def lane(self, endpoint: str, row: Mapping[str, object]) -> Lane:
+        """Who answers a request that begins with this row: the same for each entity. Raises HR901, HR902."""
+
+    def shadow(self, endpoint: str) -> Lane | None:
+        """Who is asked besides, if anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +106,22 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a call, in the order of its rows."""
+    """What came of a call, in the order of its rows; `warnings` are about all of it."""
 
     ids: Sequence[str]
     scored: Scored
     key: str
     model: str
     contributions: Sequence[Mapping[str, float]] = field(default=())
+    warnings: Sequence[str] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
     """What one version made in one turn, as it goes to the log.
 
-    `at` is when it was answered, in microseconds since 1970; `micros` how long each request had waited and taken.
+    `at` is when it was answered, in microseconds since 1970; `micros` how long each request had waited and taken;
+    `stage` is that of the lane. What is of the stage "shadow" was given to nobody.
     """
 
     endpoint: str
@@ -114,6 +134,7 @@ class Logged:
     cutoffs: Sequence[int]
     scored: Scored
     micros: Sequence[int]
+    stage: str | None = None
 
 
 class PredictionLog(Protocol):

@@ -9,7 +9,7 @@ from headrace.features.packed import FORMAT, HEADER_KEY, Header
 from headrace.features.packing import pack
 from headrace.features.view import join_of
 from headrace.graph.node import Node
-from headrace.ports.online import digest_of
+from headrace.ports.online import digest_of, online_name
 from headrace.ports.records import Manifest, Ref
 
 if TYPE_CHECKING:
@@ -25,11 +25,6 @@ STORE = "online"
 """How references name the store, and outputs what lies in it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def online_name(view: str) -> str:
-    """The name of the node that publishes a view. No view can take it: its name is a Python identifier."""
-    return f"{view}.online"
 
 
 class OnlineFeatures(Node):

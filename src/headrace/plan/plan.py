@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.plan.reasons import reason
-from headrace.ports.predictions import is_predictions
+from headrace.ports.own import is_own
 from headrace.ports.work import Action, Step
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def decision_key_of(node: Node, key: str | None, wanted: Wanted, known: Known) -
 def make_plan(graph: Graph, found: Mapping[str, Address], wanted: Wanted, known: Known) -> Plan:
     """One step for each node. Pure."""
     steps = tuple(_step(node, found, wanted, known) for node in graph)
-    gone = tuple(sorted(name for name in set(wanted.snapshot.pointers) - set(graph.nodes) if not is_predictions(name)))
+    gone = tuple(sorted(name for name in set(wanted.snapshot.pointers) - set(graph.nodes) if not is_own(name)))
     snapshot = wanted.snapshot
     return Plan(
         environment=snapshot.environment,

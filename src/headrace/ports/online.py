@@ -18,6 +18,11 @@ LONGEST_KEY = 500
 Entry = tuple[bytes, bytes]
 
 
+def online_name(view: str) -> str:
+    """The name of the node that publishes a view. No view can take it: its name is a Python identifier."""
+    return f"{view}.online"
+
+
 class OnlineStore(Protocol):
     """Generations of entries, each a key and a value of bytes.
 

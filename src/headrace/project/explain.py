@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
+from headrace.endpoints.rollout import is_step
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.records import RunState
 from headrace.runtime.environments import existing
@@ -97,7 +98,7 @@ def _refusals(ledger: Ledger, snapshot: Snapshot) -> dict[str, Decision]:
     candidates = [version.key for version in ledger.versions() if version.node in snapshot.pointers]
     last: dict[str, Decision] = {}
     for decision in ledger.decisions(candidates):
-        if decision.champion == snapshot.pointers[decision.node] != decision.candidate:
+        if not is_step(decision) and decision.champion == snapshot.pointers[decision.node] != decision.candidate:
             last[decision.node] = decision
     return {node: decision for node, decision in last.items() if not decision.passed}
 

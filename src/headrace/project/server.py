@@ -26,10 +26,12 @@ from headrace.adapters.clocks import SystemClock
 from headrace.adapters.segments import FileSegments
 from headrace.endpoints import grpc_server
 from headrace.endpoints.access import Access
+from headrace.endpoints.access_log import open_access_log
 from headrace.endpoints.answering import AnsweringService, Limits
-from headrace.endpoints.app import Application
+from headrace.endpoints.app import Application, Told
 from headrace.endpoints.figures import Figures
 from headrace.endpoints.log import SegmentLog
+from headrace.endpoints.tracing import tracing_of
 from headrace.project.prediction_place import folder_of
 from headrace.project.settings import load
 from headrace.project.stores import open_ledger, open_stores
@@ -65,6 +67,7 @@ class Options:
     certificate: str | None = None
     private_key: str | None = None
     grpc: str | None = None
+    access_log: str | None = None
 
     def spelled(self) -> str:
         """The options as one argument."""
@@ -77,15 +80,19 @@ def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     settings, clock = load(Path(options.folder)), SystemClock()
     ledger = open_ledger(settings, clock)
-    traffic = LiveTraffic(ledger, open_stores(settings), options.environment)
+    figures = Figures()
+    traffic = LiveTraffic(ledger, open_stores(settings), options.environment, figures.unloaded)
     seen = ledger.change_counter()
     _refresh(traffic)
     log = SegmentLog(FileSegments(folder_of(settings.state, options.environment)), clock, _tell_of_log)
-    figures = Figures()
-    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures)
+    tracing = tracing_of(os.environ)
+    access_log = open_access_log(options.access_log, lambda: _micros(clock)) if options.access_log else None
+    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures, tracing)
     access = Access(os.environ.get(TOKEN), os.environ.get(ADMIN_TOKEN))
     page = files("headrace.endpoints").joinpath("page.html").read_bytes()
-    application = Application(service, figures, lambda: log.waiting + log.dropped, page=page, access=access)
+    application = Application(
+        service, figures, lambda: log.waiting + log.dropped, page=page, access=access, told=Told(access_log, tracing)
+    )
     server = uvicorn.Server(_config(application, options))
     stopping = Event()
     Thread(target=_follow, args=(ledger, seen, traffic, stopping), daemon=True).start()
@@ -96,6 +103,9 @@ def main() -> None:
         runner.run(_answer(server, service, access, options))
     stopping.set()
     log.close()
+    for each in (access_log, tracing):
+        if each is not None:
+            each.close()
     ledger.close()
 
 
@@ -106,6 +116,7 @@ async def _answer(server: uvicorn.Server, service: AnsweringService, access: Acc
     await server.serve([socket.socket(fileno=options.listening)])
     if grpc is not None:
         await grpc.stop(_GRACE)
+    await service.close()
 
 
 def _grpc_listening(access: Access, options: Options) -> grpc_server.Listening:

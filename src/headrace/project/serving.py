@@ -12,6 +12,7 @@ import sys
 import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from threading import Event
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from headrace.project.workspace import Workspace
 
 _NEEDED = ("uvicorn", "httptools", "uvloop", "orjson", "prometheus_client", "onnxruntime", "lmdb")
+ACCESS_LOG = "HEADRACE_ACCESS_LOG"
+"""The variable that names the access log."""
 _START = 60.0
 """Seconds that a process has to load its models."""
 _GRACE = 15.0
@@ -38,7 +41,7 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which address, how many processes, which certificate (None: without TLS), and which port for gRPC."""
+    """Which address, how many processes, which certificate (None: no TLS), which port for gRPC, which access log."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -46,6 +49,7 @@ class Where:
     certificate: str | None = None
     private_key: str | None = None
     grpc_port: int | None = None
+    access_log: str | None = None
 
 
 def serve(workspace: Workspace, environment: str, where: Where, say: Callable[[str], None]) -> None:
@@ -53,13 +57,16 @@ def serve(workspace: Workspace, environment: str, where: Where, say: Callable[[s
 
     Raises:
         HeadraceError: HR609 for an unknown environment, HR951 when it has no endpoint, HR952 for an address that
-            cannot be used, HR953 for one beyond this machine without a token, HR954 without the extra, HR955 when
-            the processes do not start.
+            cannot be used, HR953 for one beyond this machine without a token, HR954 and HR927 without an extra, HR955
+            when the processes do not start, HR956 for an access log that cannot be written.
     """
+    from headrace.endpoints.counted import counted
     from headrace.project.server import ADMIN_TOKEN, TOKEN
+    from headrace.project.watching import RolloutWatch
 
     _refuse_without_libraries(*_NEEDED, *(("grpc",) if where.grpc_port is not None else ()))
     endpoints = _endpoints(workspace, environment)
+    _try_to_tell(where)
     if not _is_loopback(where.host) and not (os.environ.get(TOKEN) or os.environ.get(ADMIN_TOKEN)):
         raise HeadraceError("HR953", f"{where.host} can be reached from elsewhere")
     with ExitStack() as stack:
@@ -78,8 +85,10 @@ def serve(workspace: Workspace, environment: str, where: Where, say: Callable[[s
         if where.grpc_port is not None:
             say(f"gRPC on {host}:{where.grpc_port}")
         due = workspace.clock.monotonic() + _DRAIN
+        rollouts = RolloutWatch(workspace.ledger, workspace.clock, environment, partial(counted, metrics), say)
         while not stopping.wait(_LOOK):
             processes.look(say)
+            rollouts.look()
             if workspace.clock.monotonic() >= due:
                 _drain(workspace, environment, say)
                 due = workspace.clock.monotonic() + _DRAIN
@@ -158,6 +167,7 @@ class _Processes:
             lifeline=self._reading,
             certificate=self._where.certificate,
             private_key=self._where.private_key,
+            access_log=self._where.access_log,
             grpc=None if self._where.grpc_port is None else f"{_shown(self._where.host)}:{self._where.grpc_port}",
         )
         process = subprocess.Popen(  # noqa: S603 - our own module
@@ -181,6 +191,17 @@ def _refuse_without_libraries(*needed: str) -> None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise HeadraceError("HR954", f"missing: {', '.join(missing)}")
+
+
+def _try_to_tell(where: Where) -> None:
+    """Refuse with HR956 or HR927 here what each process would be refused later."""
+    from headrace.endpoints.access_log import open_access_log
+    from headrace.endpoints.tracing import tracing_of
+
+    log = None if where.access_log is None else open_access_log(where.access_log, lambda: 0)
+    for told in (log, tracing_of(os.environ)):
+        if told is not None:
+            told.close()
 
 
 def _endpoints(workspace: Workspace, environment: str) -> list[str]:

@@ -5,34 +5,68 @@ A version is loaded and tried before it gets a request. What cannot be loaded is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from headrace.endpoints.endpoint import PORTABLE, Endpoint
+from headrace.endpoints.endpoint import PORTABLE
+from headrace.endpoints.lanes import falls_to
 from headrace.endpoints.loaded import Loaded, Looked, kind_of
+from headrace.endpoints.rollout import Action
+from headrace.endpoints.service import Lane
 from headrace.errors import HeadraceError, suggestion
 from headrace.features.lookup import OnlineView
-from headrace.features.online import STORE, online_name
+from headrace.features.online import STORE
 from headrace.models.scorer import load_scorer
+from headrace.ports.online import online_name
+from headrace.project.rollouts import answering
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headrace.endpoints.service import Served
     from headrace.models.scorer import Scorer
     from headrace.ports.ledger import Ledger
     from headrace.ports.records import Facts, Snapshot, Version
     from headrace.ports.stores import Stores
+    from headrace.project.rollouts import Answering
+
+
+@dataclass(frozen=True, slots=True)
+class Answerers:
+    """The loaded versions of one endpoint. `share` percent of the entities go to the candidate, if there is one."""
+
+    settled: Loaded
+    candidate: Loaded | None = None
+    share: int = 0
+    shadowed: bool = False
+    salt: str = ""
+
+    @property
+    def all(self) -> tuple[Loaded, ...]:
+        """All of them, the one first that answers what the other does not."""
+        return (self.settled,) if self.candidate is None else (self.settled, self.candidate)
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """The fields that name what a request is about."""
+        return tuple(each.name for each in self.settled.fields if each.entity)
 
 
 class LiveTraffic:
-    """Implements `headrace.endpoints.service.Traffic` over the ledger. `refresh` may be called from any thread."""
+    """Implements `headrace.endpoints.service.Lanes` over the ledger. `refresh` may be called from any thread.
 
-    def __init__(self, ledger: Ledger, stores: Stores, environment: str) -> None:
+    `failed` is told the endpoint and the key of each version that cannot be loaded.
+    """
+
+    def __init__(
+        self, ledger: Ledger, stores: Stores, environment: str, failed: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        self._failed = failed
         self._ledger = ledger
         self._stores = stores
         self._environment = environment
-        self._live: Mapping[str, Loaded] = {}
+        self._live: Mapping[str, Answerers] = {}
         self._scorers: dict[str, Scorer] = {}
         self._views: dict[str, OnlineView] = {}
         self._refreshing = Lock()
@@ -45,9 +79,28 @@ class LiveTraffic:
 
     def route(self, endpoint: str) -> Served:
         """See `Traffic`."""
-        loaded = self._live.get(endpoint)
-        if loaded is not None:
-            return loaded
+        return self._answerers(endpoint).settled
+
+    def lane(self, endpoint: str, row: Mapping[str, object]) -> Lane:
+        """See `Traffic`."""
+        found = self._answerers(endpoint)
+        if found.candidate is None or not found.share:
+            return Lane(found.settled)
+        entity = [row.get(name) for name in found.entities] or sorted(row.items())
+        if falls_to(found.share, found.salt, entity):
+            return Lane(found.candidate, "canary")
+        return Lane(found.settled)
+
+    def shadow(self, endpoint: str) -> Lane | None:
+        """See `Traffic`."""
+        found = self._answerers(endpoint)
+        return Lane(found.candidate, "shadow") if found.shadowed and found.candidate is not None else None
+
+    def _answerers(self, endpoint: str) -> Answerers:
+        """Raises HR901, HR902."""
+        found = self._live.get(endpoint)
+        if found is not None:
+            return found
         problem = self.problems.get(endpoint)
         if problem is not None:
             raise HeadraceError("HR902", f"{endpoint}: {problem.code} {problem.what}")
@@ -55,33 +108,48 @@ class LiveTraffic:
 
     def version(self, endpoint: str, key: str) -> Served:
         """See `Traffic`."""
-        loaded = self.route(endpoint)
-        if not loaded.key.startswith(key):
-            raise HeadraceError("HR903", f"{endpoint} has no loaded version {key!r}; loaded: {loaded.key[:12]}")
-        return loaded
+        loaded = self.versions(endpoint)
+        for each in loaded:
+            if each.key.startswith(key):
+                return each
+        known = ", ".join(each.key[:12] for each in loaded)
+        raise HeadraceError("HR903", f"{endpoint} has no loaded version {key!r}; loaded: {known}")
 
     def versions(self, endpoint: str) -> Sequence[Served]:
         """See `Traffic`."""
-        return (self.route(endpoint),)
+        return self._answerers(endpoint).all
 
     def refresh(self) -> None:
         """Load what the environment points to now, then let it answer."""
         with self._refreshing:
             snapshot = self._ledger.snapshot(self._environment)
-            pointed = self._ledger.live(sorted(set(snapshot.pointers.values())))
-            live: dict[str, Loaded] = {}
+            live: dict[str, Answerers] = {}
             problems: dict[str, HeadraceError] = {}
-            for node, key in sorted(snapshot.pointers.items()):
-                if key not in pointed or pointed[key].kind != Endpoint.kind:
-                    continue
+            for node, found in answering(self._ledger, snapshot).items():
                 try:
-                    live[node] = self._loaded(pointed[key], snapshot)
+                    live[node] = self._both(found, snapshot, problems)
                 except HeadraceError as error:
                     problems[node] = error
+                    self._failed(node, found.settled.key)
                     if node in self._live:
                         live[node] = self._live[node]
             self._live, self.problems = live, problems
             self._forget()
+
+    def _both(self, found: Answering, snapshot: Snapshot, problems: dict[str, HeadraceError]) -> Answerers:
+        """The version that is settled and the one that is to take over, which answers nothing until it is loaded."""
+        settled = self._loaded(found.settled, snapshot)
+        standing, candidate = found.standing, found.candidate
+        if standing is None or candidate is None or standing.ended is Action.ABORT:
+            return Answerers(settled)
+        try:
+            loaded = self._loaded(candidate, snapshot)
+        except HeadraceError as error:
+            problems[candidate.node] = error
+            self._failed(candidate.node, candidate.key)
+            return Answerers(settled)
+        salt = f"{snapshot.environment} {standing.subject.published.entry}"
+        return Answerers(settled, loaded, standing.share, standing.shadowed, salt)
 
     def _loaded(self, version: Version, snapshot: Snapshot) -> Loaded:
         """A version with what it needs. Raises coded errors for what is gone or damaged."""
@@ -123,7 +191,7 @@ class LiveTraffic:
 
     def _forget(self) -> None:
         """Let go of what no version uses that answers now."""
-        loaded = tuple(self._live.values())
+        loaded = tuple(each for found in self._live.values() for each in found.all)
         versions = {each.key for each in loaded}
         generations = {generation for each in loaded for generation in each.generations.values()}
         self._scorers = {key: scorer for key, scorer in self._scorers.items() if key in versions}

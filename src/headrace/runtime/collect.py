@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import Collect
+from headrace.ports.online import online_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,13 +53,15 @@ def find_garbage(ledger: Ledger, stores: Stores, clock: Clock, keep: timedelta) 
     """What no environment, no model and no retention rule needs. Reads only.
 
     Needed is: every version that an environment points to or started from, what it pointed to within `keep`, every
-    version made within `keep`, and whatever any of those was made from or was built upon.
+    version made within `keep`, the online features that served models look up, and whatever any of those was made from
+    or was built upon.
     """
     versions = {version.key: version for version in ledger.versions()}
     limit = clock.now() - keep
     roots = {key for version in versions.values() for key in [version.key] if _at(version.made_at) >= limit}
     for environment in ledger.environments():
         roots |= _pointed_to(ledger, environment, limit)
+    roots |= _looked_up(roots, versions)
     needed = _closure(roots, versions)
     unneeded = tuple(version for key, version in versions.items() if key not in needed)
     return Garbage(unneeded, *_orphans(stores, [versions[key] for key in needed]), _manifests(stores, needed))
@@ -73,6 +76,25 @@ def _pointed_to(ledger: Ledger, environment: str, limit: datetime) -> set[str]:
     keys = set(snapshot.pointers.values()) | set(snapshot.started.values())
     recent = [change for change in ledger.history(environment) if _at(change.at) >= limit]
     return keys | {change.previous for change in recent if change.previous is not None}
+
+
+def _looked_up(roots: Iterable[str], versions: Mapping[str, Version]) -> set[str]:
+    """The generations that models look up which are served: the newest one of each definition that such a model has.
+
+    A roll-out may need two definitions of a view at once, of which the environment points to one.
+    """
+    inputs = {key for root in roots if root in versions for _, key in versions[root].inputs}
+    wanted = {
+        (online_name(view["view"]), view["fingerprint"])
+        for model in inputs & versions.keys()
+        for view in versions[model].manifest.facts.get("views", ())
+    }
+    newest: dict[tuple[str, str], str] = {}
+    for version in versions.values():
+        made_from = versions.get(version.inputs[0][1]) if version.inputs else None
+        if made_from is not None and (version.node, made_from.fingerprint) in wanted:
+            newest[version.node, made_from.fingerprint] = version.key
+    return set(newest.values())
 
 
 def _closure(roots: Iterable[str], versions: Mapping[str, Version]) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import Exclude, MovePointers, Promote, Rebase, Release
-from headrace.ports.predictions import is_predictions
+from headrace.ports.own import is_own
 from headrace.ports.records import PointerMove
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ def promote(graph: Graph, ledger: Ledger, source: str, target: str) -> Moved:
     if not moves:
         raise HeadraceError("HR712", f"{source} points to nothing that {target} does not point to already")
     _refuse_undecided(graph, ledger, moves, source)
-    _write(ledger, Promote(source, target, moves))
+    write(ledger, Promote(source, target, moves))
     return Moved(target, tuple(moves), f"promoted from {source}")
 
 
 def promotion(source: Snapshot, target: Snapshot) -> list[PointerMove]:
     """The moves that a promotion makes. Pure. Raises HR710 with the nodes that moved in both."""
-    names = sorted(name for name in source.pointers.keys() | source.started.keys() if not is_predictions(name))
+    names = sorted(name for name in source.pointers.keys() | source.started.keys() if not is_own(name))
     changed = [name for name in names if source.pointers.get(name) != source.started.get(name)]
     moves: list[PointerMove] = []
     conflicts: list[PointerMove] = []
@@ -106,7 +106,7 @@ def rebase(ledger: Ledger, source: str, target: str) -> Moved:
         for name in unchanged
         if ours.pointers.get(name) != theirs.pointers.get(name)
     ]
-    _write(ledger, Rebase(source, dict(theirs.pointers), moves))
+    write(ledger, Rebase(source, dict(theirs.pointers), moves))
     return Moved(source, tuple(moves), f"rebased on {target}")
 
 
@@ -127,7 +127,7 @@ def roll_back(graph: Graph, ledger: Ledger, environment: str, node: str, to: str
     kept = [PointerMove(name, key, key) for name in names if (key := before.get(name)) == snapshot.pointers.get(name)]
     _require_live(ledger, moves)
     reason = f"rolled back with {node}"
-    _write(ledger, MovePointers(environment, [*moves, *kept], reason, force=True, hold=reason))
+    write(ledger, MovePointers(environment, [*moves, *kept], reason, force=True, hold=reason))
     return Moved(environment, tuple(moves), reason)
 
 
@@ -162,7 +162,7 @@ def release(graph: Graph, ledger: Ledger, environment: str, node: str) -> tuple[
     names = [name for name in (graph[node].name, *graph.descendants(node)) if name in snapshot.holds]
     if not names:
         raise HeadraceError("HR715", f"{node} is not held in {environment}")
-    _write(ledger, Release(environment, names))
+    write(ledger, Release(environment, names))
     return tuple(names)
 
 
@@ -180,11 +180,12 @@ def exclude(graph: Graph, ledger: Ledger, environment: str, source: str, batches
     items: list[Item] = [Exclude(environment, source, batches)]
     if held:
         items.append(Release(environment, held))
-    _write(ledger, *items)
+    write(ledger, *items)
     return tuple(held)
 
 
-def _write(ledger: Ledger, *items: Item) -> None:
+def write(ledger: Ledger, *items: Item) -> None:
+    """Write items about pointers; raises what the first of them was refused for."""
     failpoint("publish.move.before")
     for answer in ledger.write(*items):
         answer.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from headrace.cli.output import columns, counted, moment, number, short, size
 from headrace.cli.progress import conditions
 from headrace.cli.session import Session
+from headrace.endpoints.rollout import is_step
 from headrace.plan.reasons import spelled
 from headrace.plan.render import spelled_seconds
 from headrace.project import explain
@@ -179,13 +181,16 @@ def _code(found: Explanation, *, full: bool) -> list[str]:
 
 
 def _judgement(found: Explanation) -> list[str]:
-    """Metrics and decisions of a model."""
+    """Metrics and decisions of a model, and the steps of an endpoint's roll-out."""
     metrics: Mapping[str, float | None] = found.version.manifest.facts.get("metrics", {})
     lines = []
     if metrics:
         measured = columns([(name, number(value)) for name, value in metrics.items()], right=[1])
         lines += ["", "measured on the held-out rows", *_indented(measured)]
-    for decision in found.decisions:
+    for decision in filter(is_step, found.decisions):
+        facts = decision.facts
+        lines += ["", f"roll-out, {facts['stage']}: {facts['action']}, {facts['reason']}"]
+    for decision in filterfalse(is_step, found.decisions):
         verdict = "passed" if decision.passed else "was refused"
         against = f"against {short(decision.champion)}" if decision.champion else "with no version before it"
         lines += ["", f"gate: {verdict}, {against}", *(line[4:] for line in conditions(decision))]

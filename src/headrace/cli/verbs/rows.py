@@ -60,6 +60,8 @@ def show(
 ) -> None:
     """The columns and first rows of a node, or the metrics of a model.
 
+    Of features that are published online also how long their rows took to get there, against the declared delay.
+
     Example: headrace show departures
     """
     with _opened(cli, environment) as opened:
@@ -72,16 +74,22 @@ def show(
 
 def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) -> None:
     from headrace.cli.frames import frame_json, frame_lines, schema_lines
+    from headrace.cli.lags import lag_lines
+    from headrace.project.publish_lag import publish_lag
 
+    lag = publish_lag(cli.workspace, opened.name, version.node)
     frame = opened.table(version.node)
     first = frame.head(limit).collect()
     if cli.out.as_json:
         schema = {name: str(dtype) for name, dtype in first.schema.items()}
-        cli.out.json({**_identity(version), "schema": schema, "first": frame_json(first)})
+        told = {} if lag is None else {"publish_lag": lag.to_json()}
+        cli.out.json({**_identity(version), "schema": schema, "first": frame_json(first), **told})
         return
     cli.out.data(_headline(version), *schema_lines(first.schema))
     if limit:
         cli.out.data("", *frame_lines(first, terminal=cli.out.wide()))
+    if lag is not None:
+        cli.out.data("", "publish lag", *(f"  {line}" for line in lag_lines(lag)))
 
 
 def _show_facts(cli: Session, version: Version) -> None:

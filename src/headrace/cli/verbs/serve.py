@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +33,12 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     What is promoted or rolled back answers from the next request on. SIGTERM and Ctrl-C end it in good order. With the
     variable HEADRACE_TOKEN set, callers must show that token; with HEADRACE_ADMIN_TOKEN too, metrics need that one.
+    HEADRACE_ACCESS_LOG names a file for a line of JSON about each request (-: standard output).
 
     Example: headrace serve prod
     """
-    from headrace.project.serving import Where, serve
+    from headrace.project.serving import ACCESS_LOG, Where, serve
 
     certificate, key = (None, None) if tls is None else map(str, tls)
-    where = Where(host, port, processes, certificate, key, grpc)
+    where = Where(host, port, processes, certificate, key, grpc, os.environ.get(ACCESS_LOG))
     serve(cli.workspace, environment or cli.workspace.settings.environment, where, cli.out.say)
