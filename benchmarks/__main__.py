@@ -53,6 +53,8 @@ BENCHES = {
     "plan": Bench("benchmarks.headrace_plan", "Headrace: a plan of 1,000 unchanged nodes", 99, alone=True),
     "startup": Bench("benchmarks.startup", "Headrace: --help and plan, from start to end", 99, alone=True),
     "honest": Bench("benchmarks.honest", "The flights' AUC: leaking join, as declared, published daily", 1, alone=True),
+    "serving": Bench("benchmarks.serving.bench", "one model behind Headrace and other servers", 3, alone=True),
+    "lookup": Bench("benchmarks.serving.lookup", "100 entities from the online store, and from Feast's", 3, alone=True),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),
@@ -63,17 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what was asked for. Returns the exit status: 1 when a benchmark could not be carried out."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    unknown = [name for name in arguments.names if name not in BENCHES]
+    rivals = sorted(path.parent.name for path in venvs.RIVALS.glob("*/requirements.in"))
+    known = rivals if arguments.lock else list(BENCHES)
+    unknown = [name for name in arguments.names if name not in known]
     if unknown:
-        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+        parser.error(f"nothing is called {', '.join(unknown)}; there are {', '.join(known)}")
     signal.signal(signal.SIGTERM, _leave)
     if arguments.list:
         print("\n".join(f"{name:10} {bench.about}" for name, bench in BENCHES.items()))
         return 0
     if arguments.lock:
-        for rival in sorted(path.parent.name for path in venvs.RIVALS.glob("*/requirements.in")):
-            if rival in (arguments.names or [rival]):
-                venvs.lock(rival)
+        for rival in arguments.names or rivals:
+            venvs.lock(rival)
         return 0
     return _measure(arguments)
 

@@ -130,3 +130,35 @@ def test_texts_that_the_model_has_not_seen(rows: list[dict[str, object]]) -> Non
     checker = Checker((Field("carrier", "text", required=False, categories=("AA", "B6")), *FIELDS))
     expected = [(n, "carrier", row["carrier"]) for n, row in enumerate(rows) if row.get("carrier") in ("ZZ", "")]
     assert checker.unknown(rows) == expected
+
+
+@given(st.lists(st.fixed_dictionaries({"distance": ANYTHING, "delayed": ANYTHING, "origin": ANYTHING}), max_size=3))
+def test_many_rows_are_refused_as_each_of_them_is(odd: list[dict[str, object]]) -> None:
+    """Told column by column or row by row, with forms that were seen before or not."""
+    rows = [dict(GOOD) for _ in range(20)]
+    rows[7:7] = odd
+    together, one_by_one = Checker(FIELDS), Checker(FIELDS)
+    for _ in range(2):
+        each = [(n, found) for n, row in enumerate(rows) if (found := refusal(one_by_one, [row]))]
+        first = each[0][1].replace("row 0", f"row {each[0][0]}") if each else None
+        assert refusal(together, rows) == first
+
+
+def refusal(checker: Checker, rows: list[dict[str, object]]) -> str | None:
+    try:
+        checker.check(rows)
+    except HeadraceError as error:
+        return f"{error.code} {error.what}"
+    return None
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, -math.inf])
+def test_a_number_that_is_none_is_found_among_many(value: float) -> None:
+    rows = [dict(GOOD) for _ in range(50)]
+    checker = Checker(FIELDS)
+    checker.check(rows)
+    rows[30]["distance"] = value
+    assert str(refusal(checker, rows)).startswith("HR910 row 30")
+    rows[30]["distance"] = 1e308
+    rows[31]["distance"] = 1e308  # their sum is infinite, and each of them fits
+    checker.check(rows)

@@ -68,6 +68,15 @@ def test_what_is_logged_is_what_is_read(logged: Logged) -> None:
         assert each.seen == {view: Seen(logged.generations.get(view, ""), newest) for view, newest in seen.items()}
 
 
+@given(batches())
+def test_features_that_are_what_was_sent_are_written_once(logged: Logged) -> None:
+    sent = replace(logged, scored=replace(logged.scored, features=list(logged.rows)))
+    copied = replace(logged, scored=replace(logged.scored, features=[dict(row) for row in logged.rows]))
+    assert decode(encode(sent)) == decode(encode(copied)) or any(map(math.isnan, logged.scored.scores))
+    if any(logged.rows):
+        assert len(encode(sent)) < len(encode(copied))
+
+
 @given(batches(), some.data())
 def test_half_a_line_is_no_record(logged: Logged, data: some.DataObject) -> None:
     line = encode(logged)

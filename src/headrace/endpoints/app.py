@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
+_MATCHES = 1_000
+"""Paths whose routes are remembered."""
 _SHOWN = 200
 """Characters of a path that an error repeats."""
 
@@ -108,6 +110,7 @@ class Application:
         routes = (*calls.paths(service, page), *v2.paths(service), *mlflow.paths(service), metrics)
         self._exact = {each.template: {} for each in routes if "{" not in each.template}  # type: dict[str, dict[str, Path]]
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Path]]] = {}
+        self._matches: dict[str, tuple[dict[str, Path], Mapping[str, str]]] = {}
         for each in routes:
             self._add(each)
 
@@ -168,11 +171,7 @@ class Application:
         params: Mapping[str, str] = {}
         if methods is None:
             target = path if raw is None else raw.decode("latin-1").partition("?")[0]
-            for pattern, candidates in self._patterns.values():
-                if match := pattern.fullmatch(target):
-                    methods = candidates
-                    params = {name: unquote(value) for name, value in match.groupdict().items()}
-                    break
+            methods, params = self._matches.get(target) or self._matched(target)
         if methods is None:
             known = (*self._exact, *self._patterns)
             raise HeadraceError("HR916", f"there is no path {path[:_SHOWN]!r}", fix=suggestion(path[:_SHOWN], known))
@@ -181,6 +180,17 @@ class Application:
             what = f"{path[:_SHOWN]} takes {allowed}, not {method[:_SHOWN]}"
             raise _RefusedError("HR917", what, {"allow": allowed})
         return methods[method], params
+
+    def _matched(self, target: str) -> tuple[dict[str, Path] | None, Mapping[str, str]]:
+        """The routes that a path with parts fits, and its parts; remembered, since there are few that exist."""
+        for pattern, candidates in self._patterns.values():
+            if match := pattern.fullmatch(target):
+                params = {name: unquote(value) for name, value in match.groupdict().items()}
+                if len(self._matches) >= _MATCHES:
+                    self._matches.clear()
+                self._matches[target] = candidates, params
+                return candidates, params
+        return None, {}
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises HR906 when it is too large, HR904 when it comes too slowly.

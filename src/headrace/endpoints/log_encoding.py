@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from operator import is_
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,7 +22,8 @@ _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 def encode(batch: Logged) -> bytes:
     """One line, which ends with a newline and holds no other.
 
-    What JSON has no word for becomes text, except for a feature that is no number or infinite: that becomes null.
+    Features that are just what was sent are not written twice: null stands for them. What JSON has no word for becomes
+    text, except for a feature that is no number or infinite: that becomes null.
     """
     scored = batch.scored
     content = {
@@ -34,7 +36,7 @@ def encode(batch: Logged) -> bytes:
         "ids": batch.ids,
         "cutoffs": batch.cutoffs,
         "rows": batch.rows,
-        "features": scored.features,
+        "features": None if all(map(is_, scored.features, batch.rows)) else scored.features,
         "seen": scored.seen,
         "predictions": scores_as_json(scored.scores.tolist()),
         "micros": batch.micros,

@@ -63,6 +63,8 @@ def decode(line: bytes) -> list[Prediction]:
     content = json.loads(line)
     shared = {name: content[name] for name in _SHARED}
     generations: Mapping[str, str] = content["generations"]
+    if content["features"] is None:  # the model saw just what was sent
+        content["features"] = content["rows"]
     columns = [content[name] for name in _COLUMNS]
     found = [
         Prediction(

@@ -29,7 +29,7 @@ from headrace.endpoints.access import Access
 from headrace.endpoints.access_log import open_access_log
 from headrace.endpoints.answering import AnsweringService, Limits
 from headrace.endpoints.app import Application, Told
-from headrace.endpoints.figures import Figures
+from headrace.endpoints.figures import Figures, count_as_one_process
 from headrace.endpoints.log import SegmentLog
 from headrace.endpoints.tracing import tracing_of
 from headrace.project.prediction_place import folder_of
@@ -80,6 +80,7 @@ def main() -> None:
     options = Options(**json.loads(sys.argv[1]))
     settings, clock = load(Path(options.folder)), SystemClock()
     ledger = open_ledger(settings, clock)
+    count_as_one_process()
     figures = Figures()
     traffic = LiveTraffic(ledger, open_stores(settings), options.environment, figures.unloaded)
     seen = ledger.change_counter()

@@ -1,0 +1,1 @@
+"""BentoML: a service of our own around onnxruntime."""

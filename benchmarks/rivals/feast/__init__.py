@@ -1,0 +1,1 @@
+"""Feast, with its online store on SQLite."""

@@ -1,0 +1,1 @@
+"""LitServe: an API of our own around onnxruntime."""

@@ -1,0 +1,1 @@
+"""MLServer, with its scikit-learn runtime."""
