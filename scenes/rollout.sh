@@ -46,6 +46,7 @@ quiet() {  # quiet [STATUS]: the callers stop; none of them saw anything but 200
 up
 callers
 sed -i 's/max_iter=60/max_iter=40/' pipeline.py
+show plan; code 0; expect "takes over by shadow, 20 %, 50 %, 100 %"
 show apply --quiet; code 0
 until_said "shadow -> 20 %"
 show rollout scores; code 0; expect "20 % (2 of 4)"; expect "aborts if mean_score > champion + 0.1"

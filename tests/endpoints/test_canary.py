@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from headrace import canary, champion, metric
 from headrace.endpoints.canary import METRICS, Canary
+from headrace.endpoints.endpoint import Endpoint
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from headrace.graph.conditions import Condition
+    from headrace.models.model import Model
 
 SHARES = st.sets(st.integers(1, 99)).map(sorted)
 CONDITIONS = st.builds(
@@ -68,3 +70,11 @@ def test_a_metric_that_is_not_measured() -> None:
 def test_a_duration_that_cannot_be_read() -> None:
     with pytest.raises(HeadraceError, match="HR110"):
         canary(bake="soon")
+
+
+def test_a_plan_says_what_follows() -> None:
+    model = cast("Model", None)  # nobody asks it anything here
+    plain, careful = (Endpoint("scores", model, (), rollout=each) for each in (None, canary(5, shadow="1m")))
+    assert list(plain.consequences()) == []
+    assert list(careful.consequences()) == ["takes over by shadow, 5 %, 100 %"]
+    assert plain.settings() == {}  # so that its versions are those that it always had

@@ -51,6 +51,12 @@ class Endpoint(Node):
         """The roll-out: a server reads it from the version, so it is a part of what is made."""
         return {} if self.rollout is None else {"rollout": self.rollout.to_facts()}
 
+    def consequences(self) -> Sequence[str]:
+        """The stages of its roll-out."""
+        from headrace.endpoints.rollout import stages
+
+        return () if self.rollout is None else (f"takes over by {', '.join(map(str, stages(self.rollout)))}",)
+
     def make(self, step: Step, context: Context) -> Manifest:
         """Package the model: as an ONNX graph where one predicts the same, else it is served as it was trained."""
         (model,) = context.versions.values()

@@ -89,6 +89,10 @@ class Node(ABC):
         """Mistakes that can be seen without data, beyond those that the constructor refuses."""
         return ()
 
+    def consequences(self) -> Sequence[str]:
+        """What follows when a new version is published, for people who read a plan."""
+        return ()
+
     def observe(self, project: Path) -> Observation | None:
         """What the outside world holds now; None for nodes that do not read it."""
         return None

@@ -150,6 +150,8 @@ def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
     address = found[node.name]
     coded = wanted.coded[node.name]
     action, why, details = _action(node, found, wanted, known)
+    if action in (Action.MAKE, Action.DECIDE, Action.REUSE):
+        details = [*details, *node.consequences()]
     live = known.related.get(node.name, ())
     made_so = (coded.fingerprint, address.generation)  # a refresh makes all of it again: what is there may be damaged
     same = [version for version in live if (version.fingerprint, version.generation) == made_so]
