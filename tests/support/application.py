@@ -163,7 +163,8 @@ def running(
 ) -> Iterator[RunningServer]:
     """A server that ends with the block, as `headrace serve` starts one."""
     version, log, figures = Double(), MemoryLog(), Figures()
-    service = AnsweringService(OneEndpoint(version), log, lambda: HORIZON, limits or Limits(), figures, tracing)
+    service = AnsweringService(OneEndpoint(version), log, lambda: HORIZON, limits or Limits(), figures)
+    service.tracing = tracing
     application = Application(service, figures, lambda: 3, page=b"<html>a page</html>", access=access, told=told)
     config = uvicorn.Config(
         application, host="127.0.0.1", port=0, lifespan="off", http="httptools", ws="none", log_config=None

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -45,13 +45,7 @@ class AnsweringService:
     """Implements `headrace.endpoints.service.Service`. Belongs to one event loop. `now`: microseconds since 1970."""
 
     def __init__(
-        self,
-        traffic: Lanes,
-        log: PredictionLog,
-        now: Callable[[], int],
-        limits: Limits,
-        figures: Figures,
-        tracing: Tracing | None = None,
+        self, traffic: Lanes, log: PredictionLog, now: Callable[[], int], limits: Limits, figures: Figures
     ) -> None:
         self._traffic = traffic
         self._figures = figures
@@ -61,7 +55,7 @@ class AnsweringService:
         self.batches.sizes = figures.batch
         self._checkers: WeakKeyDictionary[Served, Checker] = WeakKeyDictionary()
         self._explaining = ThreadPoolExecutor(max_workers=2, thread_name_prefix="explaining")
-        self._span = (lambda *_: nullcontext()) if tracing is None else tracing.scoring
+        self.tracing: Tracing | None = None
         self._besides: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -124,8 +118,8 @@ class AnsweringService:
         waiting = Waiting(call.endpoint, call.rows, cutoffs, loop.time(), loop.create_future(), lane.stage)
         self.batches.add(lane.served, waiting)
         try:
-            with self._span(call.endpoint, lane.served.key, len(call.rows)):
-                ids, scored = await waiting.answer
+            answer = waiting.answer if self.tracing is None else self.tracing.scored(waiting.answer, call, lane)
+            ids, scored = await answer
         except HeadraceError as error:
             if status_of(error) >= _SERVER_ERROR:
                 self._figures.failed(call.endpoint, lane.served.key)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 from headrace.endpoints import calls, mlflow, v2
 from headrace.endpoints.access import Access
-from headrace.endpoints.access_log import Handled
+from headrace.endpoints.access_log import SHOWN, Handled
 from headrace.endpoints.exchange import Path, Reply
 from headrace.endpoints.figures import CONTENT_TYPE
 from headrace.endpoints.statuses import status_of
@@ -128,7 +128,7 @@ class Application:
         began = asyncio.get_running_loop().time()
         render: Callable[[HeadraceError], bytes] = calls.render
         params: Mapping[str, str] = {}
-        template = ""
+        template, body = "", b""
         try:
             path, params = self._found(scope["method"], scope["path"], scope.get("raw_path"))
             template = path.template
@@ -155,7 +155,8 @@ class Application:
             span.ends(scope["method"], template, reply.status)
         if self._told.log is not None:
             trace = None if span is None else span.trace_id
-            handled = Handled(scope["method"], scope["path"], known, reply.status, seconds, len(reply.body), trace)
+            sizes = len(body), len(reply.body)
+            handled = Handled(scope["method"], scope["path"][:SHOWN], known, reply.status, seconds, *sizes, trace)
             self._told.log.add(handled)
 
     def _add(self, path: Path) -> None:
@@ -186,9 +187,10 @@ class Application:
         for pattern, candidates in self._patterns.values():
             if match := pattern.fullmatch(target):
                 params = {name: unquote(value) for name, value in match.groupdict().items()}
-                if len(self._matches) >= _MATCHES:
-                    self._matches.clear()
-                self._matches[target] = candidates, params
+                if len(target) <= _SHOWN:  # what callers may choose is bounded
+                    if len(self._matches) >= _MATCHES:
+                        self._matches.clear()
+                    self._matches[target] = candidates, params
                 return candidates, params
         return None, {}
 

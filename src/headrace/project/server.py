@@ -88,7 +88,8 @@ def main() -> None:
     log = SegmentLog(FileSegments(folder_of(settings.state, options.environment)), clock, _tell_of_log)
     tracing = tracing_of(os.environ)
     access_log = open_access_log(options.access_log, lambda: _micros(clock)) if options.access_log else None
-    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures, tracing)
+    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures)
+    service.tracing = tracing
     access = Access(os.environ.get(TOKEN), os.environ.get(ADMIN_TOKEN))
     page = files("headrace.endpoints").joinpath("page.html").read_bytes()
     application = Application(

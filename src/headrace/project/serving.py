@@ -10,18 +10,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from headrace.errors import HeadraceError
 from headrace.runtime.environments import existing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from headrace.project.workspace import Workspace
@@ -33,7 +33,7 @@ _START = 60.0
 """Seconds that a process has to load its models."""
 _GRACE = 15.0
 """Seconds that a process has to end."""
-_LOOK = 0.2
+LOOK = 0.2
 _DRAIN = 10.0
 """Seconds between two looks for predictions to move into tables."""
 _LONGEST_PAUSE = 30.0
@@ -56,45 +56,83 @@ def serve(workspace: Workspace, environment: str, where: Where, say: Callable[[s
     """Serve the endpoints of an environment until SIGTERM or SIGINT; requests under way then get their answers.
 
     Raises:
+        HeadraceError: See `Server`.
+    """
+    with until_told() as stopping, Server(workspace, environment, where, say) as server:
+        while not stopping.wait(LOOK):
+            server.look()
+
+
+@contextmanager
+def until_told() -> Iterator[Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = Event()
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.callback(signal.signal, number, signal.signal(number, _setting(stopping)))
+        yield stopping
+
+
+class Server:
+    """A server that runs for as long as the block, if `look` is called again and again.
+
+    Raises:
         HeadraceError: HR609 for an unknown environment, HR951 when it has no endpoint, HR952 for an address that
             cannot be used, HR953 for one beyond this machine without a token, HR954 and HR927 without an extra, HR955
             when the processes do not start, HR956 for an access log that cannot be written.
     """
-    from headrace.endpoints.counted import counted
-    from headrace.project.server import ADMIN_TOKEN, TOKEN
-    from headrace.project.watching import RolloutWatch
 
-    _refuse_without_libraries(*_NEEDED, *(("grpc",) if where.grpc_port is not None else ()))
-    endpoints = _endpoints(workspace, environment)
-    _try_to_tell(where)
-    if not _is_loopback(where.host) and not (os.environ.get(TOKEN) or os.environ.get(ADMIN_TOKEN)):
-        raise HeadraceError("HR953", f"{where.host} can be reached from elsewhere")
-    with ExitStack() as stack:
-        listening = stack.enter_context(_listening(where))
-        metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-metrics-"))
-        processes = _Processes(workspace, environment, where, listening, metrics)
-        stack.callback(processes.end)
-        stopping = Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            stack.callback(signal.signal, number, signal.signal(number, _setting(stopping)))
-        processes.start()
-        port = listening.getsockname()[1]
+    def __init__(self, workspace: Workspace, environment: str, where: Where, say: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._environment = environment
+        self._where = where
+        self._say = say
+        self._stack = ExitStack()
+        self._due = 0.0
+
+    def __enter__(self) -> Self:
+        from headrace.endpoints.counted import counted
+        from headrace.project.watching import RolloutWatch
+
+        workspace, where = self._workspace, self._where
+        _refuse_what_cannot_be(where)
+        endpoints = endpoints_of(workspace, self._environment)
+        with ExitStack() as stack:
+            listening = stack.enter_context(_listening(where))
+            metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-metrics-"))
+            self._processes = _Processes(workspace, self._environment, where, listening, metrics)
+            stack.callback(self._processes.end)
+            self._processes.start()
+            self._tell(endpoints, listening.getsockname()[1])
+            self._stack = stack.pop_all()
+        self._rollouts = RolloutWatch(
+            workspace.ledger, workspace.clock, self._environment, partial(counted, metrics), self._say
+        )
+        self._due = workspace.clock.monotonic() + _DRAIN
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._stack:
+            self._say("Stopping: requests under way get their answers.")
+            self._processes.end()
+            _drain(self._workspace, self._environment, self._say)
+
+    def look(self) -> None:
+        """Look after the processes, the roll-outs and the log."""
+        self._processes.look(self._say)
+        self._rollouts.look()
+        now = self._workspace.clock.monotonic()
+        if now >= self._due:
+            _drain(self._workspace, self._environment, self._say)
+            self._due = now + _DRAIN
+
+    def _tell(self, endpoints: Sequence[str], port: int) -> None:
+        where, host = self._where, _shown(self._where.host)
         scheme = "http" if where.certificate is None else "https"
-        host = _shown(where.host)
-        say(f"Serving {', '.join(endpoints)} of {environment} on {scheme}://{host}:{port} (try it on /docs)")
+        address = f"{scheme}://{host}:{port}"
+        self._say(f"Serving {', '.join(endpoints)} of {self._environment} on {address} (try it on /docs)")
         if where.grpc_port is not None:
-            say(f"gRPC on {host}:{where.grpc_port}")
-        due = workspace.clock.monotonic() + _DRAIN
-        rollouts = RolloutWatch(workspace.ledger, workspace.clock, environment, partial(counted, metrics), say)
-        while not stopping.wait(_LOOK):
-            processes.look(say)
-            rollouts.look()
-            if workspace.clock.monotonic() >= due:
-                _drain(workspace, environment, say)
-                due = workspace.clock.monotonic() + _DRAIN
-        say("Stopping: requests under way get their answers.")
-        processes.end()
-        _drain(workspace, environment, say)
+            self._say(f"gRPC on {host}:{where.grpc_port}")
 
 
 def _drain(workspace: Workspace, environment: str, say: Callable[[str], None]) -> None:
@@ -187,6 +225,16 @@ class _Processes:
         return process
 
 
+def _refuse_what_cannot_be(where: Where) -> None:
+    """Raise HR954, HR953, HR956 or HR927 before anything is started."""
+    from headrace.project.server import ADMIN_TOKEN, TOKEN
+
+    _refuse_without_libraries(*_NEEDED, *(("grpc",) if where.grpc_port is not None else ()))
+    if not _is_loopback(where.host) and not (os.environ.get(TOKEN) or os.environ.get(ADMIN_TOKEN)):
+        raise HeadraceError("HR953", f"{where.host} can be reached from elsewhere")
+    _try_to_tell(where)
+
+
 def _refuse_without_libraries(*needed: str) -> None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
@@ -204,7 +252,7 @@ def _try_to_tell(where: Where) -> None:
             told.close()
 
 
-def _endpoints(workspace: Workspace, environment: str) -> list[str]:
+def endpoints_of(workspace: Workspace, environment: str) -> list[str]:
     """The endpoints that the environment points to. Raises HR951 where there are none."""
     pointers = existing(workspace.ledger, environment).pointers
     live = workspace.ledger.live(sorted(set(pointers.values())))
