@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "parity": Verb(
             "parity", "Compare the features that an endpoint answered with and those that training would see."
         ),
+        "up": Verb("up", "Look after an environment: apply new data, serve, and roll out, until told to stop."),
         "rollout": Verb("rollout", "Where a roll-out stands, or take its next step by hand."),
     },
     "Runs": {

@@ -256,7 +256,8 @@ def endpoints_of(workspace: Workspace, environment: str) -> list[str]:
     """The endpoints that the environment points to. Raises HR951 where there are none."""
     pointers = existing(workspace.ledger, environment).pointers
     live = workspace.ledger.live(sorted(set(pointers.values())))
-    found = [node for node, key in sorted(pointers.items()) if key in live and live[key].kind == "endpoint"]
+    served = {key for key, version in live.items() if version.kind == "endpoint"}
+    found = [node for node, key in sorted(pointers.items()) if key in served and live[key].node == node]
     if not found:
         raise HeadraceError("HR951", f"{environment} has no endpoint")
     return found
