@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.models.predictor import Predictor
     from headrace.models.split import TimeSplit, time_split
     from headrace.models.training import TrainingSet
+    from headrace.monitors.monitor import Monitor, drift, retrain, rollback
     from headrace.pipeline import Pipeline
     from headrace.project.opened import Environment, open  # noqa: A004 - read as `headrace.open`
     from headrace.sources.files import files
@@ -38,6 +39,7 @@ _HOME = {
     "Features": "features.view",
     "HeadraceError": "errors",
     "Model": "models.model",
+    "Monitor": "monitors.monitor",
     "Options": "graph.node",
     "Pipeline": "pipeline",
     "Predictor": "models.predictor",
@@ -50,11 +52,14 @@ _HOME = {
     "champion": "graph.conditions",
     "column": "tables.contract",
     "count": "features.aggregates",
+    "drift": "monitors.monitor",
     "files": "sources.files",
     "latest": "features.aggregates",
     "mean": "features.aggregates",
     "metric": "graph.conditions",
     "open": "project.opened",
+    "retrain": "monitors.monitor",
+    "rollback": "monitors.monitor",
     "time_split": "models.split",
     "total": "features.aggregates",
 }
@@ -70,6 +75,7 @@ __all__ = [
     "Features",
     "HeadraceError",
     "Model",
+    "Monitor",
     "Options",
     "Pipeline",
     "Predictor",
@@ -82,11 +88,14 @@ __all__ = [
     "champion",
     "column",
     "count",
+    "drift",
     "files",
     "latest",
     "mean",
     "metric",
     "open",
+    "retrain",
+    "rollback",
     "time_split",
     "total",
 ]

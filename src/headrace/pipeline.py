@@ -10,18 +10,21 @@ from headrace.features.online import OnlineFeatures
 from headrace.features.view import FeatureView
 from headrace.graph.graph import Graph
 from headrace.models.model import Model
+from headrace.monitors.monitor import Monitor, watch_of
 from headrace.sources.source import Source
 from headrace.tables.sql import SqlTable
 from headrace.tables.table import Table
 from headrace.tables.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from headrace.endpoints.canary import Canary
     from headrace.features.view import ViewSettings
+    from headrace.graph.conditions import Condition
     from headrace.graph.node import Node, Options, RowsNode
     from headrace.models.spec import ModelSettings
+    from headrace.monitors.monitor import Reaction, WatchSettings
     from headrace.sources.files import Files
     from headrace.tables.contract import Contract
 
@@ -117,6 +120,22 @@ class Pipeline:
         """
         views = dict.fromkeys(each.view for each in model.spec.features)
         return self._add(Endpoint(name, model, [self._online(view) for view in views], options, rollout))
+
+    def monitor(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        *,
+        when: Condition | Iterable[Condition],
+        then: Reaction | Iterable[Reaction] = (),
+        **settings: Unpack[WatchSettings],
+    ) -> Monitor:
+        """Declare what is watched of an endpoint's answers, and what is done when all conditions hold.
+
+        Conditions are of a window of answers: `drift("distance") > 0.25`, `metric("p99_ms") > 50`. What is done besides
+        telling of it: `retrain(model)`, `rollback(endpoint)`. Raises HR980 and HR981; see `WatchSettings` for the rest.
+        """
+        return self._add(Monitor(name, endpoint, watch_of(when, then, settings)))
 
     def task(self, *inputs: Node, options: Options | None = None) -> Callable[[Callable[..., Any]], Task]:
         """Declare a plain step with an external effect; it may ask for an `idempotency_key`."""

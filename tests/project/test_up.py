@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import threading
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,47 +13,12 @@ from headrace.project.serving import Where
 from headrace.project.up import up
 from tests.support.projects import ORDERS, Project
 from tests.support.served import ENDPOINT
+from tests.support.upheld import upheld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
 ROW = {"shop": "a", "amount": 7.0}
-
-
-class Told:
-    """A supervisor, and what it says."""
-
-    def __init__(self, project: Project, port: int = 0) -> None:
-        command = [str(Path(sys.executable).with_name("headrace")), "up", "--port", str(port), "--watch", "200ms"]
-        self.process = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
-
-    def until(self, about: str) -> str:
-        """The next line that tells of this."""
-        assert self.process.stderr is not None
-        patience = threading.Timer(90, self.process.kill)
-        patience.start()
-        lines = []
-        try:
-            for line in self.process.stderr:
-                lines.append(line)
-                if about in line:
-                    return line
-        finally:
-            patience.cancel()
-        raise AssertionError(f"{about} was never said: {lines}")
-
-    def address(self) -> str:
-        return "http" + self.until("Serving").partition("http")[2].split()[0]
-
-
-@contextmanager
-def upheld(project: Project, port: int = 0) -> Iterator[Told]:
-    told = Told(project, port)
-    try:
-        yield told
-    finally:
-        told.process.kill()
-        told.process.communicate()
 
 
 @pytest.fixture
@@ -117,7 +77,7 @@ def test_an_apply_that_fails_is_tried_again_when_there_is_new_data(project: Proj
         assert "another one begins in 5 s" in told.until("ended with 3")
         project.write_code(good)
         project.write_batch("02", range(300, 336))
-        told.until("Applying: again after an apply that ended with 3, new data")
+        told.until("new data")
         assert answer(told.address())["version"]
 
 

@@ -41,13 +41,13 @@ class Canary:
             "bake": self.bake,
             "shadow": self.shadow,
             "answers": self.answers,
-            "abort_if": [_plain(each) for each in self.abort_if],
+            "abort_if": [condition_facts(each) for each in self.abort_if],
         }
 
     @classmethod
     def from_facts(cls, facts: Facts) -> Canary:
         """The inverse of `to_facts`."""
-        conditions = tuple(map(_comparison, facts["abort_if"]))
+        conditions = tuple(map(condition_of, facts["abort_if"]))
         return cls(tuple(facts["shares"]), facts["bake"], facts["shadow"], facts["answers"], conditions)
 
 
@@ -99,12 +99,14 @@ _ALL: Final = 100
 _DEFAULT: Final = (Comparison(Metric("error_share"), ">", Champion(0.01)),)
 
 
-def _plain(condition: Comparison) -> Json:
+def condition_facts(condition: Comparison) -> Json:
+    """A condition as plain data."""
     bound = {"champion": condition.bound.offset} if isinstance(condition.bound, Champion) else condition.bound
     return {"metric": condition.metric.name, "operator": condition.operator, "bound": bound}
 
 
-def _comparison(facts: Mapping[str, Json]) -> Comparison:
+def condition_of(facts: Mapping[str, Json]) -> Comparison:
+    """The inverse of `condition_facts`."""
     bound = facts["bound"]
     return Comparison(
         Metric(facts["metric"]), facts["operator"], Champion(bound["champion"]) if isinstance(bound, dict) else bound

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
+from headrace.monitors.monitor import Monitor
 from headrace.ports.canonical import digest_of
+from headrace.project.monitoring import Watcher
 from headrace.project.serving import LOOK, Server, endpoints_of, until_told
 from headrace.runtime.survey import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
     from threading import Event
 
     from headrace.ports.clock import Clock
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
 """Seconds after an apply that failed, before the next one: doubled each time, up to half an hour."""
+_WATCHING = 12
+"""How many looks at the sources there are for one at the monitors: with the default, that is once a minute."""
 _GRACE = 15.0
 """Seconds that an apply has to end in good order."""
 _HANDOVER = 20.0
@@ -100,12 +105,16 @@ class Supervisor:
         self._server: Server | None = None
         self._applying = Applying(workspace, environment, say)
         self._seen: str | None = None
+        self._problem = ""
         self._due = 0.0
+        self._watching_due = 0.0
+        self._watcher = Watcher(workspace, environment, self._retrain, say)
         self._began = workspace.clock.monotonic()
 
     def __enter__(self) -> Self:
         self._say(f"Looking after {self._environment}: its sources are looked at every {self._watch:g} s")
-        self._applying.ask("the beginning")
+        self._look_at_sources()  # before all else: what comes in from now on is new data
+        self._applying.ask("the beginning", self._unpaced() if self._is_complete() else frozenset())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,6 +131,13 @@ class Supervisor:
         if now >= self._due:
             self._due = now + self._watch
             self._look_at_sources()
+        if self._server is not None and now >= self._watching_due:
+            self._watching_due = now + _WATCHING * self._watch
+            self._watcher.look()
+
+    def _retrain(self, node: str, monitor: str) -> None:
+        """Have a node made of what has come in since, with what is made from it."""
+        self._applying.ask(f"{monitor} asks for {node}", {node, *self._workspace.graph.descendants(node)})
 
     def _serve(self) -> None:
         """Serve, from the moment at which there is an endpoint."""
@@ -142,17 +158,43 @@ class Supervisor:
             if error.code != "HR952" or self._workspace.clock.monotonic() > self._began + _HANDOVER:
                 raise
 
+    def _paced(self) -> frozenset[str]:
+        """What is made when a monitor asks for it, rather than when data comes in; with what is made from it."""
+        graph = self._workspace.graph
+        asked = {
+            each.node
+            for node in graph
+            if isinstance(node, Monitor)
+            for each in node.watch.then
+            if each.kind == "retrain"
+        }
+        return frozenset(asked.union(*(graph.descendants(name) for name in asked)))
+
+    def _unpaced(self) -> frozenset[str]:
+        """What is made when data comes in; empty where that is everything."""
+        paced = self._paced()
+        return frozenset(self._workspace.graph.nodes) - paced if paced else frozenset()
+
+    def _is_complete(self) -> bool:
+        """Whether the environment has something of all that is made when a monitor asks for it."""
+        snapshot = self._workspace.ledger.snapshot(self._environment)
+        return self._paced() <= snapshot.pointers.keys()
+
     def _look_at_sources(self) -> None:
         """Ask for an apply where a source holds something else than when one was asked for last."""
         try:
             snapshot = self._workspace.ledger.snapshot(self._environment)
             found = observe(self._workspace.graph, self._workspace.settings.folder, snapshot)
         except HeadraceError as error:
-            self._say(f"The sources cannot be looked at: {error.code} {error.what}")
+            self._workspace.reload()  # a file that was just being written may have been read
+            if str(error) != self._problem:
+                self._say(f"The sources cannot be looked at: {error.code} {error.what}")
+            self._problem = str(error)
             return
+        self._problem = ""
         seen = digest_of({name: dict(each.identity()) for name, each in found.items()})
         if self._seen is not None and seen != self._seen:
-            self._applying.ask("new data")
+            self._applying.ask("new data", self._unpaced())
         self._seen = seen
 
 
@@ -164,21 +206,25 @@ class Applying:
         self._command = [sys.executable, "-m", "headrace.cli.main", "apply", environment, "--quiet"]
         self._folder = workspace.settings.folder
         self._say = say
-        self._reasons: list[str] = []
+        self._asked: dict[str, AbstractSet[str]] = {}
+        self._under_way: AbstractSet[str] = frozenset()
         self._process: subprocess.Popen[str] | None = None
         self._due = 0.0
         self._pause = _FIRST_PAUSE
 
-    def ask(self, reason: str) -> None:
-        """Have the environment applied as soon as can be; a pause after a failure is over with that."""
-        if reason not in self._reasons:
-            self._reasons.append(reason)
+    def ask(self, reason: str, only: AbstractSet[str] = frozenset()) -> None:
+        """Have the environment applied as soon as can be, all of it or `only` these nodes and what they are made from.
+
+        A pause after a failure is over with that. What is asked for several times before it begins is done once.
+        """
+        asked = self._asked.get(reason)
+        self._asked[reason] = only if asked is None else asked | only if asked and only else frozenset()
         self._due = 0.0
 
     def look(self) -> bool:
         """Begin what was asked for; answers whether an apply has ended."""
         if self._process is None:
-            if self._reasons and self._clock.monotonic() >= self._due:
+            if self._asked and self._clock.monotonic() >= self._due:
                 self._begin()
             return False
         code = self._process.poll()
@@ -199,10 +245,11 @@ class Applying:
             self._process.communicate()
 
     def _begin(self) -> None:
-        self._say(f"Applying: {', '.join(self._reasons)}")
-        self._reasons.clear()
+        self._say(f"Applying: {', '.join(self._asked)}")
+        self._under_way = frozenset[str]().union(*self._asked.values()) if all(self._asked.values()) else frozenset()
+        self._asked.clear()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command,
+            [*self._command, *(f"--only={name}" for name in sorted(self._under_way))],
             cwd=self._folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -220,5 +267,5 @@ class Applying:
             return
         self._due = self._clock.monotonic() + self._pause
         self._say(f"The apply ended with {code}; another one begins in {self._pause:g} s")
-        self._reasons.append(f"again after an apply that ended with {code}")
+        self._asked.setdefault(f"again after an apply that ended with {code}", self._under_way)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)

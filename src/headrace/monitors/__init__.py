@@ -1,0 +1,1 @@
+"""What is watched of endpoints, and what is done about it."""

@@ -1,0 +1,51 @@
+"""`headrace up` of a project, as a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.projects import Project
+
+
+class Told:
+    """A supervisor, and what it says."""
+
+    def __init__(self, project: Project, port: int = 0) -> None:
+        command = [str(Path(sys.executable).with_name("headrace")), "up", "--port", str(port), "--watch", "200ms"]
+        self.process = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
+
+    def until(self, about: str) -> str:
+        """The next line that tells of this."""
+        assert self.process.stderr is not None
+        patience = threading.Timer(90, self.process.kill)
+        patience.start()
+        lines = []
+        try:
+            for line in self.process.stderr:
+                lines.append(line)
+                if about in line:
+                    return line
+        finally:
+            patience.cancel()
+        raise AssertionError(f"{about} was never said: {lines}")
+
+    def address(self) -> str:
+        return "http" + self.until("Serving").partition("http")[2].split()[0]
+
+
+@contextmanager
+def upheld(project: Project, port: int = 0) -> Iterator[Told]:
+    told = Told(project, port)
+    try:
+        yield told
+    finally:
+        told.process.kill()
+        told.process.communicate()
