@@ -15,7 +15,7 @@ PY
 show apply --quiet; code 0
 PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 up() {  # up: start the server and wait for its first answer
-    "$HEADRACE" serve --port "$PORT" 2> serve.log & SERVER=$!
+    HEADRACE_ACCESS_LOG=access.log "$HEADRACE" serve --port "$PORT" 2> serve.log & SERVER=$!
     trap 'kill -9 $SERVER 2>/dev/null || true; rm -rf "$SCENE"' EXIT
     local begin; begin=$(date +%s%N)
     until curl -sf "localhost:$PORT/ready" > /dev/null; do kill -0 $SERVER || { cat serve.log; exit 1; }; sleep 0.02; done
@@ -59,4 +59,7 @@ show why "$ID"; code 0; expect "data/flights/2013-02.csv.gz"; expect "CarrierHis
 up
 kill -TERM $SERVER; wait $SERVER
 show status; code 0; expect "scores.predictions"
+# What was looked up is what training would see; and each request has its line in the access log.
+show parity scores; code 0
+printf '\n$ tail -2 access.log\n'; OUT=$(tail -2 access.log); printf '%s\n' "$OUT"; expect '"path":"/'
 show why "$ID"; code 0; expect "$ID"

@@ -255,3 +255,14 @@ def test_the_steps_of_a_person_are_followed(tmp_path: Path) -> None:
         assert told.startswith(f"scores in prod: {first[:12]} answers everything; no roll-out is under way.")
         callers.wait_for(first)
         assert not callers.failures
+
+
+def test_latencies_are_told_finer_than_the_loop_tells_time(project: Project) -> None:
+    """uvloop's clock moves in milliseconds, once in a turn: by it, most answers would take no time at all."""
+    with serving(project) as (address, _), httpx.Client(base_url=address) as client:
+        for _ in range(20):
+            client.post("/predict/scores", json=[ROW]).raise_for_status()
+    with project.opened() as workspace:
+        micros = predictions_of(workspace)["micros"]
+    assert micros.min() > 0  # type: ignore[operator]
+    assert micros.n_unique() > 10

@@ -53,11 +53,16 @@ class AnsweringService:
         self.limits = limits
         self.batches = Batches(log, now, limits.seconds, limits.waiting)
         self.batches.sizes = figures.batch
+        self.seconds = self.batches.seconds
         self._checkers: WeakKeyDictionary[Served, Checker] = WeakKeyDictionary()
         self._explaining = ThreadPoolExecutor(max_workers=2, thread_name_prefix="explaining")
         self.tracing: Tracing | None = None
         self._besides: set[asyncio.Task[None]] = set()
         self._draining = False
+
+    def measure_by(self, seconds: Callable[[], float]) -> None:
+        """Tell time by a clock that is finer than the loop's, which may stand still for a millisecond."""
+        self.seconds = self.batches.seconds = seconds
 
     @property
     def traffic(self) -> Lanes:
@@ -92,7 +97,7 @@ class AnsweringService:
         shadow = self._traffic.shadow(call.endpoint)
         if shadow is not None and call.version is None:
             self._ask_besides(shadow, call, cutoff)
-        came = asyncio.get_running_loop().time()
+        came = self.seconds()
         ids, scored = await self._scored(lane, call, cutoff)
         warnings = self._warnings(call, served)
         if not call.top:
@@ -115,7 +120,7 @@ class AnsweringService:
         """Have the rows of a call scored in one lane, and count it."""
         loop = asyncio.get_running_loop()
         cutoffs = [cutoff] * len(call.rows)
-        waiting = Waiting(call.endpoint, call.rows, cutoffs, loop.time(), loop.create_future(), lane.stage)
+        waiting = Waiting(call.endpoint, call.rows, cutoffs, self.seconds(), loop.create_future(), lane.stage)
         self.batches.add(lane.served, waiting)
         try:
             answer = waiting.answer if self.tracing is None else self.tracing.scored(waiting.answer, call, lane)
@@ -124,7 +129,7 @@ class AnsweringService:
             if status_of(error) >= _SERVER_ERROR:
                 self._figures.failed(call.endpoint, lane.served.key)
             raise
-        seconds = loop.time() - waiting.came
+        seconds = self.seconds() - waiting.came
         self._figures.predicted(call.endpoint, lane.served.key, scored, seconds, self._now())
         return ids, scored
 

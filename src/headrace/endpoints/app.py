@@ -125,7 +125,7 @@ class Application:
             await self._handle(scope, receive, send, span)
 
     async def _handle(self, scope: Mapping[str, Any], receive: Receive, send: Send, span: RequestSpan | None) -> None:
-        began = asyncio.get_running_loop().time()
+        began = self._service.seconds()
         render: Callable[[HeadraceError], bytes] = calls.render
         params: Mapping[str, str] = {}
         template, body = "", b""
@@ -149,7 +149,7 @@ class Application:
         await self._send(send, reply)
         endpoint = params.get("endpoint") or params.get("name", "")
         known = endpoint if endpoint in self._service.traffic.endpoints() else ""
-        seconds = asyncio.get_running_loop().time() - began
+        seconds = self._service.seconds() - began
         self._figures.answered(known, reply.status, seconds)
         if span is not None:
             span.ends(scope["method"], template, reply.status)

@@ -72,6 +72,7 @@ class Batches:
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="scoring")
         self._sweeping: asyncio.TimerHandle | None = None
         self.sizes: Callable[[int], None] = lambda _: None
+        self.seconds: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     @property
     def waiting(self) -> int:
@@ -174,7 +175,7 @@ class Batches:
         self, served: Served, endpoint: str, stage: str | None, good: Sequence[tuple[Waiting, Scored]]
     ) -> Sequence[str]:
         """Write answers down, before anyone gets one; answers their ids."""
-        now = asyncio.get_running_loop().time()
+        now = self.seconds()
         ids = self._log.ids(sum(len(each.rows) for each, _ in good))
         logged = Logged(
             endpoint=endpoint,
@@ -211,7 +212,7 @@ class Batches:
     def _sweep(self) -> None:
         """Refuse what has waited too long. It leaves its queue as well, whose version may be stuck for good."""
         loop = asyncio.get_running_loop()
-        late = [each for each in self._pending if loop.time() - each.came > self._seconds]
+        late = [each for each in self._pending if self.seconds() - each.came > self._seconds]
         for each in late:
             self._settle(each, HeadraceError("HR914", f"no answer after {self._seconds:g} seconds"))
         if late:

@@ -90,6 +90,7 @@ def main() -> None:
     access_log = open_access_log(options.access_log, lambda: _micros(clock)) if options.access_log else None
     service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures)
     service.tracing = tracing
+    service.measure_by(clock.monotonic)
     access = Access(os.environ.get(TOKEN), os.environ.get(ADMIN_TOKEN))
     page = files("headrace.endpoints").joinpath("page.html").read_bytes()
     application = Application(
