@@ -52,7 +52,7 @@ def test_what_is_left_out() -> None:
         metric("roc_auc") < 0.6,
         metric("p99_ms").by("origin") > 50,
         metric("p99_ms") > champion,
-        drift("distance", by="ks") > 0.1,
+        drift("distance", by="cusum") > 0.1,
     ],
 )
 def test_what_cannot_be_watched(when: list[Condition]) -> None:

@@ -203,7 +203,7 @@ def test_what_the_verb_shows(workspace: Workspace, project: Project) -> None:
     Watched(workspace).watcher.look()
     told = inside(project.folder, "monitors")
     golden.check("monitors", golden.normal(told.out))
-    assert "unseen(prediction)" in inside(project.folder, "monitors", "amount_drift").out
+    assert "outside(prediction)" in inside(project.folder, "monitors", "amount_drift").out
     assert "HR983" in inside(project.folder, "monitors", "amount_drft", code=1).err
     assert '"state": "alert"' in inside(project.folder, "monitors", "--json").out
 

@@ -31,7 +31,9 @@ PREDICTION: Final = "prediction"
 """How the model's answers are named among the columns that are watched."""
 PLAIN: Final = ("answers", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "mean_score")
 """What is measured of a window besides distances."""
-_DISTANCE: Final = re.compile(r"(psi|js|nulls|unseen)\((.+)\)")
+MEASURES: Final = ("psi", "js", "wasserstein", "p_value", "nulls_change", "outside", "new_categories")
+"""How far a column can be said to be from its reference: see `shifts.Shift`."""
+_DISTANCE: Final = re.compile(rf"({'|'.join(MEASURES)})\((.+)\)")
 _BUDGET: Final = re.compile(r"(\d+)\s*/\s*(hour|day|week)")
 _PERIODS: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 
@@ -62,8 +64,10 @@ def drift(column: str, by: str = "psi") -> Metric:
 
     Args:
         column: An input of the model, or "prediction".
-        by: "psi" (population stability index), "js" (Jensen-Shannon distance), "nulls" (how much larger the share of
-            missing values is) or "unseen" (share of values that the reference does not know).
+        by: "psi" (population stability index), "js" (Jensen-Shannon distance), "wasserstein" (in the unit of a number),
+            "p_value" (of Kolmogorov-Smirnov for numbers, chi-square for texts), "nulls_change" (how much larger the
+            share of missing values is), "outside" (share of values that are outside the reference's range, or unknown
+            to it) or "new_categories" (how many).
     """
     return Metric(f"{by}({column})")
 
@@ -169,7 +173,7 @@ class Monitor(Node):
     def make(self, step: Step, context: Context) -> Manifest:
         """Count what the model saw when it was evaluated. Raises HR982 for a column that is no input of the model."""
         from headrace.models.gate import SCORE, read_holdout
-        from headrace.monitors.reference import reference_of
+        from headrace.monitors.profiling import reference_profile
 
         endpoint, model = (context.versions[each.name] for each in self.inputs)
         rows = read_holdout(model, context.stores)
@@ -179,8 +183,8 @@ class Monitor(Node):
             if distance is not None and distance[2] not in (*inputs, PREDICTION):
                 hint = suggestion(distance[2], [*inputs, PREDICTION])
                 raise HeadraceError("HR982", f"{self.name} watches {distance[2]!r}", fix=hint)
-        counted = reference_of(rows.select(*inputs, rows[SCORE].alias(PREDICTION)))
-        content = json.dumps(counted, separators=(",", ":")).encode()
+        profile = reference_profile(rows.select(*inputs, rows[SCORE].alias(PREDICTION)))
+        content = json.dumps(profile.to_json(), separators=(",", ":")).encode()
         context.log(f"counted {len(inputs) + 1} columns of {rows.height} held-out rows")
         facts: Facts = {
             **self.settings(),

@@ -11,7 +11,7 @@ from headrace.endpoints.answers import Wanted, answers
 from headrace.errors import HeadraceError
 from headrace.graph.conditions import Measured, evaluate
 from headrace.monitors.alarm import Kind, Note, Window, react
-from headrace.monitors.monitor import PREDICTION, REFERENCE, Monitor, Watch
+from headrace.monitors.monitor import MEASURES, PREDICTION, REFERENCE, Monitor, Watch
 from headrace.ports.canonical import digest_of
 from headrace.ports.ledger import AddDecision
 from headrace.ports.records import Decision
@@ -82,11 +82,14 @@ def _measured(workspace: Workspace, monitor: Version, found: Sequence[Prediction
     """The distances of the window, and how long and what was answered."""
     import numpy as np
 
-    from headrace.monitors.reference import distances
+    from headrace.monitors.counts import Profile
+    from headrace.monitors.profiling import window_profile
+    from headrace.monitors.shifts import compare
 
-    reference = json.loads(workspace.stores.artefacts.get(monitor.manifest.outputs[REFERENCE]))
+    reference = Profile.from_json(json.loads(workspace.stores.artefacts.get(monitor.manifest.outputs[REFERENCE])))
+    shifts = compare(reference, window_profile(_frame(monitor, found), reference), rows=1).columns
     overall: dict[str, float | None] = {"answers": float(len(found))}
-    overall |= distances(reference, _frame(monitor, found))
+    overall |= {f"{each}({name})": shift.measures.get(each) for name, shift in shifts.items() for each in MEASURES}
     millis = np.array([each.micros for each in found]) / 1000
     scores = np.array([each.prediction for each in found])
     overall["mean_ms"] = float(millis.mean()) if len(found) else None
@@ -102,7 +105,8 @@ def _frame(monitor: Version, found: Sequence[Prediction]) -> pl.DataFrame:
 
     columns = {}
     for each in monitor.manifest.facts["inputs"]:
-        kind = pl.String if each["categories"] is not None else pl.Float64
+        number = pl.Boolean if each["dtype"] == "Boolean" else pl.Float64
+        kind = pl.String if each["categories"] is not None else number
         values = [answer.features.get(each["name"]) for answer in found]
         columns[each["name"]] = pl.Series(each["name"], values, dtype=kind, strict=False)
     columns[PREDICTION] = pl.Series(PREDICTION, [each.prediction for each in found], dtype=pl.Float64)
