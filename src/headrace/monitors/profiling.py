@@ -154,6 +154,7 @@ def _number_query(
 
 
 def _sums(place: str, edges: tuple[float, ...]) -> list[pl.Expr]:
+    """What is counted of a number. Comparisons are of the column as it is, which is faster; `_read` corrects them."""
     number, finite = pl.col(place), pl.col(f"{place}f")
     return [
         number.null_count().alias(f"{place}:nulls"),
@@ -163,18 +164,20 @@ def _sums(place: str, edges: tuple[float, ...]) -> list[pl.Expr]:
         finite.var(ddof=0).alias(f"{place}:var"),
         finite.min().alias(f"{place}:low"),
         finite.max().alias(f"{place}:high"),
-        *((finite < edge).sum().alias(f"{place}:below") for edge in edges[:1]),
-        *((edge - finite).clip(0).sum().alias(f"{place}:under") for edge in edges[:1]),
-        *((finite - edge).clip(0).sum().alias(f"{place}:over") for edge in edges[-1:]),
-        *((finite <= edge).sum().alias(f"{place}:{i}") for i, edge in enumerate(edges[1:])),
+        (number < -HUGE).sum().alias(f"{place}:low infinite"),
+        *((number < edge).sum().alias(f"{place}:below") for edge in edges[:1]),
+        *(pl.when(finite < edge).then(edge - finite).sum().alias(f"{place}:under") for edge in edges[:1]),
+        *(pl.when(finite > edge).then(finite - edge).sum().alias(f"{place}:over") for edge in edges[-1:]),
+        *((number <= edge).sum().alias(f"{place}:{i}") for i, edge in enumerate(edges[1:])),
     ]
 
 
 def _read(told: Mapping[str, float], place: int, kind: NumberCounts) -> NumberCounts:
     """The counts of a number from the row of sums: differences of what is at most one edge and at most the next."""
     values, nulls, nans = (int(told[f"{place}:{name}"]) for name in ("values", "nulls", "nans"))
-    below = int(told.get(f"{place}:below", 0))
-    up_to = [below, *(int(told[f"{place}:{i}"]) for i in range(len(kind.cells)))]
+    lowest = int(told[f"{place}:low infinite"])
+    below = int(told.get(f"{place}:below", lowest)) - lowest
+    up_to = [below, *(int(told[f"{place}:{i}"]) - lowest for i in range(len(kind.cells)))]
     return NumberCounts(
         edges=kind.edges,
         cells=tuple(more - less for less, more in pairwise(up_to)),
