@@ -68,7 +68,7 @@ refuse "its gate refused"
 show why scores; code 0; expect "roll-out, shadow: advance"
 show release lateness; code 0
 # A person steps in.
-sed -i 's/max_iter=30/max_iter=20/; s/metric("p50_ms") > 0.001/metric("error_share") > 0.5/; s/bake="2s"/bake="1h"/' pipeline.py
+sed -i 's/max_iter=30/max_iter=20/; s/metric("p50_ms") > 0.001/metric("error_share") > 0.5/; s/bake="2s"/bake="1h"/; s/shadow="1s"/shadow="1h"/' pipeline.py
 show apply --quiet; code 0
 show rollout scores --advance; code 0; expect "20 % (2 of 4)"
 show rollout scores --hold; code 0; expect "held in 20 %"
