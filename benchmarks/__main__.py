@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from benchmarks.support import venvs
+from benchmarks.support import slow_disk, venvs
 from benchmarks.support.figures import BenchError, Options, summarise, table
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for rival in arguments.names or rivals:
             venvs.lock(rival)
         return 0
+    if arguments.fsync and slow_disk.EXTRA not in os.environ:
+        return slow_disk.again(sys.argv[1:] if argv is None else argv, arguments.fsync)
     return _measure(arguments)
 
 
@@ -130,6 +132,7 @@ def _machine(scratch: Path) -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "load": load,
         "scratch": f"{scratch} ({_file_system(scratch)})",
+        **({"fsync": f"{int(more) / 1000:g} ms longer"} if (more := os.environ.get(slow_disk.EXTRA)) else {}),
     }
 
 
@@ -163,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chain", type=int, default=200, help="steps of the chain (default 200)")
     parser.add_argument("--fan", type=int, default=500, help="steps side by side, before the join (default 500)")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="a folder on a real disk")
+    parser.add_argument("--fsync", type=float, default=0.0, metavar="MS", help="as on a disk whose fsync takes MS more")
     parser.add_argument("--json", type=Path, help="write everything measured to this file as well")
     return parser
 
