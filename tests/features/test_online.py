@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from headrace.errors import HeadraceError
+from headrace.features import lookup
 from headrace.features.aggregates import Aggregate, Count, Latest, Total
 from headrace.features.join import ViewRows
-from headrace.features.lookup import KEPT, OnlineView
+from headrace.features.lookup import OnlineView
 from headrace.features.online import OnlineFeatures
 from headrace.features.packed import Header
 from headrace.features.packing import GRACE, pack
@@ -194,7 +195,8 @@ def test_an_entry_that_was_cut_is_damage(size: int) -> None:
     assert code_of(lambda: online.lookup([(1, START.date())], [at])) == "HR471"
 
 
-def test_entries_at_hand_are_not_asked_for_again_and_stay_few() -> None:
+def test_entries_at_hand_are_not_asked_for_again_and_stay_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "KEPT", 1_000 * (lookup.OVERHEAD + 65))
     times = pl.Series([START] * 3_000, dtype=MOMENT)
     rows = pl.DataFrame({"who": range(3_000), "_visible_at": times, "x": range(3_000)})
     shelf = Shelf(ViewRows("view", rows, ("who",), ("who",), {"x": Total("x", None)}))
@@ -207,7 +209,7 @@ def test_entries_at_hand_are_not_asked_for_again_and_stay_few() -> None:
     assert shelf.asked == asked
     assert online.lookup([(who,) for who in range(3_000)], [at] * 3_000)[0] == [{"x": who} for who in range(3_000)]
     assert shelf.asked == asked + 2_998
-    online.lookup([(2_999,), (2_999 - KEPT + 1,)], [at] * 2)
+    online.lookup([(2_999,), (2_000,)], [at] * 2)
     assert shelf.asked == asked + 2_998
     online.lookup([(1_500,)], [at])
     assert shelf.asked == asked + 2_999
