@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.monitors import profiling
 from headrace.monitors.counts import SEEN, CategoryCounts, NumberCounts, Profile, merge_counts
-from headrace.monitors.profiling import profiled, reference_profile, window_profile
+from headrace.monitors.profiling import batches_profile, profiled, reference_profile, window_profile
+from headrace.monitors.sketches import RANK_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 SPECIAL = st.sampled_from([math.nan, math.inf, -math.inf, 1e300, 0.0, 1.0, 2.0])
 NUMBERS = st.lists(st.none() | st.floats(-1e6, 1e6) | SPECIAL, max_size=40)
@@ -52,6 +55,7 @@ def same(one: Profile, two: Profile) -> bool:
     assert x.mean == pytest.approx(y.mean, rel=1e-9, abs=scale)
     assert x.m2 == pytest.approx(y.m2, rel=1e-9, abs=scale * scale)
     assert x.beyond == pytest.approx(y.beyond, rel=1e-9, abs=scale)
+    assert x.distinct == y.distinct
     return one.rows == two.rows and category(one) == category(two)
 
 
@@ -113,6 +117,95 @@ def test_a_profile_survives_json(
         assert Profile.from_json(json.loads(text)) == profile
 
 
+@given(st.lists(st.tuples(NUMBERS, TEXTS), max_size=5))
+def test_a_profile_of_batches_is_that_of_all_rows(parts: list[tuple[list[float | None], list[str | None]]]) -> None:
+    reference = reference_profile(frame([-5.0, 0.0, 1.0, 2.0, 100.0], ["a", "b", "c", "a", None]), bins=4, top=2)
+    frames = [frame(numbers, texts) for numbers, texts in parts]
+    whole = pl.concat([frame([]), *frames])
+    assert same(batches_profile(iter(frames), reference), window_profile(whole, reference))
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.sampled_from([0.0, 1e4, -1e9]), st.booleans())
+def test_moments_are_exact_far_from_zero(values: list[float], far: float, near_reference: bool) -> None:
+    """Whether the reference lies there as well, so that it is known beforehand, or not."""
+    moved = [far + each for each in values]
+    reference = reference_profile(frame([-1.0, 0.0, 1.0] if near_reference else moved))
+    found = number(window_profile(frame(moved), reference))
+    assert found.mean == pytest.approx(np.mean(moved), rel=1e-12, abs=1e-12)
+    rounding = len(moved) * 1e-15 * max(map(abs, moved))
+    assert found.m2 == pytest.approx(len(moved) * np.var(moved), rel=1e-9, abs=rounding + 1e-12)
+
+
+def test_wide_scans_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    random, rows = np.random.default_rng(2), 2_000
+    columns: dict[str, object] = {f"c{place}": random.normal(size=rows) for place in range(12)}
+    columns |= {"t": random.choice(["a", "b"], rows), "n": pl.Series([None, math.nan, math.inf, 1.0] * (rows // 4))}
+    data = pl.DataFrame(columns)
+    data.write_parquet(tmp_path / "rows.parquet", row_group_size=300)
+    whole = window_profile(data, reference := reference_profile(data))
+    monkeypatch.setattr(profiling, "GROUP", 5)
+    monkeypatch.setattr(profiling, "BATCH", 250)
+    scan = pl.scan_parquet(tmp_path / "rows.parquet")
+    pieces, again = window_profile(scan, reference), reference_profile(scan)
+    assert pieces.rows == whole.rows == rows
+    for name, counts in whole.columns.items():
+        for other in (pieces.columns[name], again.columns[name]):
+            assert (counts.rows, counts.missing, counts.different) == (other.rows, other.missing, other.different)
+            if isinstance(counts, NumberCounts) and isinstance(other, NumberCounts):
+                assert (counts.edges, counts.cells, counts.low) == (other.edges, other.cells, other.low)
+                assert counts.m2 == pytest.approx(other.m2)
+            else:
+                assert counts == other
+
+
+def test_a_scan_that_lacks_all_columns_still_has_rows(tmp_path: Path) -> None:
+    pl.DataFrame({"z": [1, 2, 3]}).write_parquet(tmp_path / "rows.parquet")
+    found = window_profile(pl.scan_parquet(tmp_path / "rows.parquet"), reference_profile(frame([1.0, 2.0], ["a", "b"])))
+    assert (found.rows, number(found).nulls, category(found).nulls) == (3, 3, 3)
+
+
+def test_sketches_of_a_day_are_those_of_its_hours() -> None:
+    random = np.random.default_rng(3)
+    values, texts = random.normal(size=48_000), [f"id{each}" for each in random.integers(0, 15_000, 48_000)]
+    day = pl.DataFrame({"x": values, "t": texts})
+    reference = reference_profile(day)
+    hours = [window_profile(each, reference) for each in day.iter_slices(2_000)]
+    merged = hours[0]
+    for each in hours[1:]:
+        merged = merged.merge(each)
+    whole = window_profile(day, reference)
+    assert (number(merged).distinct, category(merged).distinct) == (number(whole).distinct, category(whole).distinct)
+    assert category(whole).seen is None
+    assert category(merged).different == pytest.approx(len(set(texts)), rel=0.05)
+    assert number(merged).different == pytest.approx(48_000, rel=0.05)
+    for counts in (number(merged), number(whole)):
+        assert counts.quantiles is not None
+        median = counts.quantiles.at([0.5])[0]
+        assert median is not None
+        assert abs(float((values <= median).mean()) - 0.5) <= RANK_ERROR
+
+
+def test_sketches_are_kept_where_the_reference_has_them() -> None:
+    data = frame([1.0, None, math.nan, math.inf, 1.0, 2.0], ["a", "a", None, "b", "c", "c"])
+    without = window_profile(data, reference_profile(data, sketches=False))
+    assert (number(without).quantiles, number(without).different, category(without).distinct) == (None, None, None)
+    assert category(without).different == 3
+    found = number(window_profile(data, reference := reference_profile(data)))
+    assert found.quantiles is not None
+    assert (found.quantiles.at([0.0, 0.5, 1.0]), round(found.different or 0)) == ([1.0, 1.0, 2.0], 2)
+    assert number(reference.merge(without)).quantiles is None
+
+
+def test_a_profile_that_was_stored_before_there_were_sketches_can_be_read() -> None:
+    stored = reference_profile(frame([1.0, 2.0], ["a", "b"])).to_json()
+    for each in stored["columns"].values():
+        del each["distinct"]
+        each.pop("quantiles", None)
+    found = Profile.from_json(stored)
+    assert (number(found).quantiles, number(found).distinct, category(found).distinct) == (None, None, None)
+    assert window_profile(frame([1.0], ["a"]), found).rows == 1
+
+
 @given(TEXTS, TEXTS, st.integers(1, 4))
 def test_categories_are_counted_by_the_frequent_values_of_the_reference(
     texts: list[str | None], others: list[str | None], top: int
@@ -132,7 +225,7 @@ def test_categories_are_counted_by_the_frequent_values_of_the_reference(
 def test_too_many_categories_are_told_as_such_and_still_counted() -> None:
     rows = SEEN + 1
     ids = pl.DataFrame({"t": ["x", "x", *(f"id{number}" for number in range(rows))]})
-    reference = reference_profile(ids, top=1)
+    reference = reference_profile(ids, top=1, sketches=False)
     assert category(reference) == CategoryCounts({"x": 2}, rows, 0, 0, None)
     window = window_profile(pl.DataFrame({"t": ["x", "new", None, None]}), reference)
     assert category(window) == CategoryCounts({"x": 1}, 1, 0, 2, None)

@@ -1,17 +1,20 @@
 """What is kept of a column: the histogram of a number, the frequent values of a category. Data that can be merged.
 
 The cells of a column are fixed by its reference. So the counts of two windows add up to the counts of both together:
-the profile of a day is the merge of the profiles of its hours.
+the profile of a day is the merge of the profiles of its hours. Where wanted, sketches are kept beside them: quantiles,
+and how many different values there are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from headrace.monitors.sketches import Distinct, Quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headrace.ports.records import Facts, Json
 
@@ -31,7 +34,7 @@ class NumberCounts:
     `nulls`, `nans` and `infinite` are the rows without a finite value; what lies beyond `HUGE` counts as infinite,
     since its square would be. `mean`, `m2` (sum of squared deviations from the mean), `low` and `high` are of the
     finite values; the latter two are None where there are none. A reference without finite values has no edges:
-    whatever is counted on them is above.
+    whatever is counted on them is above. The sketches, None where none is wanted, are of the finite values as well.
     """
 
     edges: tuple[float, ...]
@@ -46,6 +49,8 @@ class NumberCounts:
     m2: float
     low: float | None
     high: float | None
+    quantiles: Quantiles | None = None
+    distinct: Distinct | None = None
 
     @property
     def values(self) -> int:
@@ -66,6 +71,11 @@ class NumberCounts:
     def outside(self) -> int:
         """How many rows hold a value outside the range of the reference, an infinite one included."""
         return self.below + self.above + self.infinite
+
+    @property
+    def different(self) -> float | None:
+        """About how many different finite values there are; None where no sketch was wanted."""
+        return None if self.distinct is None else self.distinct.estimate
 
     @property
     def deviation(self) -> float:
@@ -95,6 +105,8 @@ class NumberCounts:
             m2=m2,
             low=min((each for each in (self.low, other.low) if each is not None), default=None),
             high=max((each for each in (self.high, other.high) if each is not None), default=None),
+            quantiles=_both(self.quantiles, other.quantiles),
+            distinct=_both(self.distinct, other.distinct),
         )
 
     def to_json(self) -> Json:
@@ -108,6 +120,8 @@ class NumberCounts:
             "missing": [self.nulls, self.nans, self.infinite],
             "moments": [self.mean, self.m2],
             "range": [self.low, self.high],
+            "quantiles": None if self.quantiles is None else self.quantiles.to_json(),
+            "distinct": None if self.distinct is None else self.distinct.to_json(),
         }
 
     @classmethod
@@ -127,6 +141,8 @@ class NumberCounts:
             m2=data["moments"][1],
             low=data["range"][0],
             high=data["range"][1],
+            quantiles=_sketch(data, "quantiles", Quantiles.from_json),
+            distinct=_sketch(data, "distinct", Distinct.from_json),
         )
 
 
@@ -136,7 +152,8 @@ class CategoryCounts:
 
     `top` counts the values that are the most frequent ones of the reference, `others` the rows with any other value
     and `unseen` those among the latter whose value the reference does not know. `seen` are the different values that
-    occur; None: there are more than 10,000, or the reference has so many that they are not told apart.
+    occur; None: there are more than 10,000, or the reference has so many that they are not told apart. `distinct` is a
+    sketch of how many there are, None where none is wanted.
     """
 
     top: Mapping[str, int]
@@ -144,6 +161,7 @@ class CategoryCounts:
     unseen: int
     nulls: int
     seen: frozenset[str] | None
+    distinct: Distinct | None = None
 
     @property
     def values(self) -> int:
@@ -165,6 +183,13 @@ class CategoryCounts:
         """How many rows hold a value that the reference does not know."""
         return self.unseen
 
+    @property
+    def different(self) -> float | None:
+        """How many different values there are: exactly up to 10,000, about from there; None where that is unknown."""
+        if self.seen is not None:
+            return float(len(self.seen))
+        return None if self.distinct is None else self.distinct.estimate
+
     def merge(self, other: CategoryCounts) -> CategoryCounts:
         """The counts of both together. Raises ValueError for counts of other values, which cannot be added."""
         if self.top.keys() != other.top.keys():
@@ -176,6 +201,7 @@ class CategoryCounts:
             unseen=self.unseen + other.unseen,
             nulls=self.nulls + other.nulls,
             seen=_union(self.seen, other.seen),
+            distinct=_both(self.distinct, other.distinct),
         )
 
     def to_json(self) -> Json:
@@ -185,13 +211,15 @@ class CategoryCounts:
             "top": dict(self.top),
             "rest": [self.others, self.unseen, self.nulls],
             "seen": None if self.seen is None else sorted(self.seen),
+            "distinct": None if self.distinct is None else self.distinct.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Facts) -> CategoryCounts:
         """The inverse of `to_json`."""
         seen, (others, unseen, nulls) = data["seen"], data["rest"]
-        return cls(dict(data["top"]), others, unseen, nulls, None if seen is None else frozenset(seen))
+        known = None if seen is None else frozenset(seen)
+        return cls(dict(data["top"]), others, unseen, nulls, known, _sketch(data, "distinct", Distinct.from_json))
 
 
 Counts = NumberCounts | CategoryCounts
@@ -230,6 +258,20 @@ def merge_counts(one: Counts, two: Counts) -> Counts:
         return one.merge(two)
     message = "the counts of a number and of a category cannot be merged"
     raise ValueError(message)
+
+
+_Kind = TypeVar("_Kind", Quantiles, Distinct)
+
+
+def _both(one: _Kind | None, two: _Kind | None) -> _Kind | None:
+    """The sketch of both; None as soon as one side has none."""
+    return None if one is None or two is None else one.merge(two)
+
+
+def _sketch(data: Facts, name: str, read: Callable[[Facts], _Kind]) -> _Kind | None:
+    """A sketch that was stored, or None: profiles have been stored without any."""
+    found = data.get(name)
+    return None if found is None else read(found)
 
 
 def _counts_of(data: Facts) -> Counts:
