@@ -56,6 +56,8 @@ BENCHES = {
     "serving": Bench("benchmarks.serving.bench", "one model behind Headrace and other servers", 3, alone=True),
     "lookup": Bench("benchmarks.serving.lookup", "100 entities from the online store, and from Feast's", 3, alone=True),
     "drift": Bench("benchmarks.drift", "50 columns x 1M rows against their reference", 5, alone=True),
+    "wide": Bench("benchmarks.drift_wide", "1,000 columns x 10M rows against their reference", 1, alone=True),
+    "evidently": Bench("benchmarks.rivals.evidently.bench", "Evidently: 50 columns x 1M rows, PSI", 1, alone=True),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),

@@ -1,0 +1,1 @@
+"""Evidently, the drift of columns in memory."""
