@@ -18,9 +18,8 @@ from headrace.endpoints.service import Logged, Scored
 from tests.support.predictions import AT, VIEW, batch
 
 MICROS = some.integers(min_value=0, max_value=2**53)
-VALUES = some.one_of(
-    some.none(), some.booleans(), some.text(), some.integers(), some.floats(allow_nan=False, allow_infinity=False)
-)
+NUMBERS = some.integers(min_value=-(2**63), max_value=2**64 - 1) | some.floats(allow_nan=False, allow_infinity=False)
+VALUES = some.one_of(some.none(), some.booleans(), some.text(), NUMBERS)  # no record holds a larger number
 ROWS = some.dictionaries(some.text(), VALUES, max_size=4)
 
 

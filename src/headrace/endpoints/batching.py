@@ -1,8 +1,9 @@
 """Batches: the requests that wait for a version at the same moment are scored together.
 
-A version that takes microseconds is asked at the end of the loop's turn, for all requests of that turn. Any other
-version is asked in a thread, and what comes meanwhile makes the next batch. There is no timer to tune: a request
-never waits for others to come.
+A version that takes microseconds is asked at the end of the loop's turn, for all requests of that turn; many rows go
+to a thread, and keep neither small requests nor, up to two batches, each other waiting. Any other version is asked in a
+thread, and what comes meanwhile makes the next batch. There is no timer to tune: a request never waits for others to
+come.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +30,9 @@ _log = logging.getLogger(__name__)
 _INLINE = 256
 """Rows up to which a quick version is asked on the event loop: about half a millisecond."""
 _LARGEST = 4_096
-"""Rows up to which requests are joined to one batch."""
+"""Rows up to which requests to any other version are joined to one batch."""
+_THREADS = 2
+"""Batches that are scored beside the event loop at the same time."""
 _SWEEP = 0.25
 """Seconds between two looks for requests that have waited too long."""
 
@@ -50,9 +54,17 @@ class Waiting:
 
 @dataclass(slots=True)
 class _Queue:
+    """What waits for a version. `due`: it will be looked at in this turn; `asked`: batches that threads work at."""
+
     served: Served
     waiting: list[Waiting] = field(default_factory=list)
-    busy: bool = False
+    due: bool = False
+    asked: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether what comes has to wait: a version that is not quick has one batch at a time, to gather the next."""
+        return self.asked >= (_THREADS if self.served.quick else 1)
 
 
 class Batches:
@@ -69,7 +81,7 @@ class Batches:
         self._queues: dict[str, _Queue] = {}
         self._pending: set[Waiting] = set()
         self._rows = 0
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="scoring")
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="scoring")
         self._sweeping: asyncio.TimerHandle | None = None
         self.sizes: Callable[[int], None] = lambda _: None
         self.seconds: Callable[[], float] = lambda: asyncio.get_running_loop().time()
@@ -95,8 +107,8 @@ class Batches:
         self._pending.add(waiting)
         self._rows += len(waiting.rows)
         loop = asyncio.get_running_loop()
-        if not queue.busy:
-            queue.busy = True
+        if not queue.due and not queue.busy:
+            queue.due = True
             loop.call_soon(self._go_on, queue)
         if self._sweeping is None:
             self._sweeping = loop.call_later(_SWEEP, self._sweep)
@@ -106,23 +118,29 @@ class Batches:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _go_on(self, queue: _Queue) -> None:
-        """Score what waits, until a thread has been asked or nothing waits any more."""
-        while batch := self._taken(queue):
+        """Score what waits, as far as the version takes it now."""
+        queue.due = False
+        while not queue.busy and (batch := self._taken(queue)):
             rows = sum(len(each.rows) for each in batch)
-            if not queue.served.quick or rows > _INLINE:
-                loop = asyncio.get_running_loop()
-                done = loop.run_in_executor(self._threads, _scored, queue.served, batch)
-                done.add_done_callback(lambda found: self._come(queue, batch, found))
-                return
-            self._end(queue.served, batch, _scored(queue.served, batch))
-        queue.busy = False
-        if self._queues.get(queue.served.key) is queue:
+            if queue.served.quick and rows <= _INLINE:
+                self._end(queue.served, batch, _scored(queue.served, batch))
+            else:
+                self._ask(queue, batch)
+        idle = not queue.waiting and not queue.asked
+        if idle and self._queues.get(queue.served.key) is queue:
             del self._queues[queue.served.key]
+
+    def _ask(self, queue: _Queue, batch: Sequence[Waiting]) -> None:
+        """Have a thread score a batch."""
+        queue.asked += 1
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._threads, _scored, queue.served, batch)
+        done.add_done_callback(lambda found: self._come(queue, batch, found))
 
     def _taken(self, queue: _Queue) -> list[Waiting]:
         """The next batch, without the requests that nobody waits for any more."""
         while queue.waiting:
-            batch = _first(queue.waiting)
+            batch = _first(queue.waiting, _INLINE if queue.served.quick else _LARGEST)
             del queue.waiting[: len(batch)]
             wanted = [each for each in batch if self._wanted(each)]
             if wanted:
@@ -142,6 +160,7 @@ class Batches:
         self, queue: _Queue, batch: Sequence[Waiting], found: asyncio.Future[list[Scored | HeadraceError]]
     ) -> None:
         """Take what a thread has found, and go on with what came meanwhile."""
+        queue.asked -= 1
         self._end(queue.served, batch, found.result())
         self._go_on(queue)
 
@@ -184,10 +203,10 @@ class Batches:
             generations=served.generations,
             at=self._now(),
             ids=ids,
-            rows=[row for each, _ in good for row in each.rows],
-            cutoffs=[at for each, _ in good for at in each.cutoffs],
+            rows=list(chain.from_iterable(each.rows for each, _ in good)),
+            cutoffs=list(chain.from_iterable(each.cutoffs for each, _ in good)),
             scored=_joined([one for _, one in good]),
-            micros=[round((now - each.came) * 1e6) for each, _ in good for _ in each.rows],
+            micros=list(chain.from_iterable([round((now - each.came) * 1e6)] * len(each.rows) for each, _ in good)),
             stage=stage,
         )
         self._log.append(logged)
@@ -221,13 +240,13 @@ class Batches:
         self._sweeping = loop.call_later(_SWEEP, self._sweep) if self._pending else None
 
 
-def _first(waiting: Sequence[Waiting]) -> list[Waiting]:
-    """The requests that fit into one batch; at least one, if there is one."""
+def _first(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
+    """The requests that fit into one batch of so many rows; at least one, if there is one."""
     batch: list[Waiting] = []
     rows = 0
     for each in waiting:
         rows += len(each.rows)
-        if batch and rows > _LARGEST:
+        if batch and rows > most:
             break
         batch.append(each)
     return batch

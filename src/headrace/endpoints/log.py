@@ -93,12 +93,12 @@ class SegmentLog:
         with self._lock:
             first, prefix = self._count, self._prefix
             self._count += count
-        high, low = divmod(first, len(_PAIRS))
-        if low + count <= len(_PAIRS):
-            prefix += _base36(high)
-            return [prefix + pair for pair in _PAIRS[low : low + count]]
-        places = (divmod(number, len(_PAIRS)) for number in range(first, first + count))
-        return [f"{prefix}{_base36(high)}{_PAIRS[low]}" for high, low in places]
+        found: list[str] = []
+        while len(found) < count:
+            high, low = divmod(first + len(found), len(_PAIRS))
+            beginning = prefix + _base36(high)
+            found += [beginning + pair for pair in _PAIRS[low : low + count - len(found)]]
+        return found
 
     def append(self, batch: Logged) -> None:
         """See `PredictionLog`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from headrace.endpoints.quick_json import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ def predictions(content: bytes) -> Iterator[list[Prediction] | None]:
 
 def decode(line: bytes) -> list[Prediction]:
     """The answers that a line holds. Raises ValueError, KeyError, TypeError or AttributeError for a damaged one."""
-    content = json.loads(line)
+    content = loads(line)
     shared = {name: content[name] for name in _SHARED}
     generations: Mapping[str, str] = content["generations"]
     if content["features"] is None:  # the model saw just what was sent

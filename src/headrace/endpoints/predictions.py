@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from headrace.endpoints.log_lines import Prediction, Seen, predictions
+from headrace.endpoints.quick_json import dumps
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import digest_of
 from headrace.ports.clock import stamp
@@ -179,6 +180,10 @@ def _frame(found: Sequence[Prediction], entities: Mapping[str, Sequence[str]]) -
     import polars as pl
 
     moment = pl.Datetime("us", "UTC")
+    inputs = [dumps(each.inputs) for each in found]
+    features = [
+        sent if each.features is each.inputs else dumps(each.features) for sent, each in zip(inputs, found, strict=True)
+    ]
     columns = {
         "id": pl.Series([each.id for each in found], dtype=pl.String),
         "at": pl.Series([each.at for each in found], dtype=pl.Int64).cast(moment),
@@ -187,10 +192,10 @@ def _frame(found: Sequence[Prediction], entities: Mapping[str, Sequence[str]]) -
         "version": pl.Series([each.version for each in found], dtype=pl.String),
         "model": pl.Series([each.model for each in found], dtype=pl.String),
         "stage": pl.Series([each.stage for each in found], dtype=pl.String),
-        "entity": pl.Series([_json(_entity(each, entities[each.model])) for each in found], dtype=pl.String),
-        "inputs": pl.Series([_json(each.inputs) for each in found], dtype=pl.String),
-        "features": pl.Series([_json(each.features) for each in found], dtype=pl.String),
-        "seen": pl.Series([_json(_seen_as_json(each)) for each in found], dtype=pl.String),
+        "entity": pl.Series([dumps(_entity(each, entities[each.model])) for each in found], dtype=pl.String),
+        "inputs": pl.Series(inputs, dtype=pl.String),
+        "features": pl.Series(features, dtype=pl.String),
+        "seen": pl.Series([dumps(_seen_as_json(each)) for each in found], dtype=pl.String),
         "prediction": pl.Series([each.prediction for each in found], dtype=pl.Float64),
         "micros": pl.Series([each.micros for each in found], dtype=pl.Int64),
     }
@@ -203,10 +208,6 @@ def _entity(prediction: Prediction, names: Sequence[str]) -> dict[str, Json]:
 
 def _seen_as_json(prediction: Prediction) -> dict[str, Json]:
     return {view: {"generation": each.generation, "newest": each.newest} for view, each in prediction.seen.items()}
-
-
-def _json(value: Json) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def find_prediction(place: Place, prediction: str) -> Prediction:
