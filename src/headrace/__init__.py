@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from headrace.models.predictor import Predictor
     from headrace.models.split import TimeSplit, time_split
     from headrace.models.training import TrainingSet
-    from headrace.monitors.monitor import Monitor, drift, retrain, rollback
+    from headrace.monitors.measures import drift, estimated, freshness
+    from headrace.monitors.monitor import Monitor
+    from headrace.monitors.reactions import pause, retrain, rollback, run
     from headrace.pipeline import Pipeline
     from headrace.project.opened import Environment, open  # noqa: A004 - read as `headrace.open`
     from headrace.sources.files import files
@@ -52,14 +54,18 @@ _HOME = {
     "champion": "graph.conditions",
     "column": "tables.contract",
     "count": "features.aggregates",
-    "drift": "monitors.monitor",
+    "drift": "monitors.measures",
+    "estimated": "monitors.measures",
     "files": "sources.files",
+    "freshness": "monitors.measures",
     "latest": "features.aggregates",
     "mean": "features.aggregates",
     "metric": "graph.conditions",
     "open": "project.opened",
-    "retrain": "monitors.monitor",
-    "rollback": "monitors.monitor",
+    "pause": "monitors.reactions",
+    "retrain": "monitors.reactions",
+    "rollback": "monitors.reactions",
+    "run": "monitors.reactions",
     "time_split": "models.split",
     "total": "features.aggregates",
 }
@@ -89,13 +95,17 @@ __all__ = [
     "column",
     "count",
     "drift",
+    "estimated",
     "files",
+    "freshness",
     "latest",
     "mean",
     "metric",
     "open",
+    "pause",
     "retrain",
     "rollback",
+    "run",
     "time_split",
     "total",
 ]

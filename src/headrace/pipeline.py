@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from headrace.graph.conditions import Condition
     from headrace.graph.node import Node, Options, RowsNode
     from headrace.models.spec import ModelSettings
-    from headrace.monitors.monitor import Reaction, WatchSettings
+    from headrace.monitors.monitor import WatchSettings
+    from headrace.monitors.reactions import Reaction
     from headrace.sources.files import Files
     from headrace.tables.contract import Contract
 
@@ -132,8 +133,11 @@ class Pipeline:
     ) -> Monitor:
         """Declare what is watched of an endpoint's answers, and what is done when all conditions hold.
 
-        Conditions are of a window of answers: `drift("distance") > 0.25`, `metric("p99_ms") > 50`. What is done besides
-        telling of it: `retrain(model)`, `rollback(endpoint)`. Raises HR980 and HR981; see `WatchSettings` for the rest.
+        Conditions are of the answers of a window (`drift("distance") > 0.25`, `metric("p99_ms") > 50`,
+        `estimated("roc_auc") < 0.6`), of their quality once labels are known (`metric("roc_auc") < 0.6`, or
+        `metric("roc_auc").by("origin") < 0.55`: in any origin), and of the service (`metric("errors") > 0.01`,
+        `freshness(orders) > "2h"`, `metric("run_seconds") > 3600`). What is done besides telling of it: `retrain`,
+        `run`, `rollback`, `pause`. Raises HR980 and HR981; see `WatchSettings` for the rest.
         """
         return self._add(Monitor(name, endpoint, watch_of(when, then, settings)))
 

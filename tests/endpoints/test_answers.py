@@ -51,6 +51,16 @@ def test_a_drain_meanwhile_loses_and_doubles_nothing(place: Place, tmp_path: Pat
     assert sorted(found) == sorted(given)
 
 
+def test_those_before_a_moment(place: Place, tmp_path: Path) -> None:
+    in_table = logged(tmp_path / "prod", 3)
+    drain(place)
+    in_log = logged(tmp_path / "prod", 2)
+    assert ids(place, Wanted("scores", until=AT)) == []
+    assert ids(place, Wanted("scores", last=3, until=AT)) == []
+    assert sorted(ids(place, Wanted("scores", until=AT + 1))) == sorted([*in_table, *in_log])
+    assert len(ids(place, Wanted("scores", AT, 4, AT + 1))) == 4
+
+
 def test_the_last_ones(place: Place, tmp_path: Path) -> None:
     earlier = logged(tmp_path / "prod", 5)
     drain(place)

@@ -18,6 +18,7 @@ FIELDS = (
     Field("origin", "text", required=True, entity=True),
     Field("mean_delay", "number", required=False, view="airports"),
     Field("flights", "number", required=False, view="airports"),
+    Field("flight_id", "text", required=False, key=True),
 )
 GOOD = {"distance": 1.5, "delayed": False, "origin": "JFK"}
 SENT = {"mean_delay": 2, "flights": None}
@@ -44,6 +45,8 @@ def refused(*rows: dict[str, object]) -> HeadraceError:
     [
         GOOD,
         GOOD | SENT,
+        GOOD | {"flight_id": "UA1-EWR"},
+        GOOD | {"flight_id": None},
         GOOD | {"distance": None},
         GOOD | {"distance": -(2**63)},
         GOOD | {"distance": 2**64 - 1},
@@ -63,7 +66,9 @@ def test_what_is_no_finite_number_is_refused(value: object) -> None:
     assert "a finite number" in error.what
 
 
-@pytest.mark.parametrize(("name", "value"), [("delayed", 1), ("delayed", "true"), ("origin", 1), ("origin", ["JFK"])])
+@pytest.mark.parametrize(
+    ("name", "value"), [("delayed", 1), ("delayed", "true"), ("origin", 1), ("origin", ["JFK"]), ("flight_id", 1)]
+)
 def test_a_value_of_another_type_is_refused(name: str, value: object) -> None:
     assert refused(GOOD | {name: value}).code == "HR910"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from headrace import champion, drift, metric, retrain, rollback
+from headrace import champion, drift, estimated, metric, retrain, rollback
 from headrace.errors import HeadraceError
 from headrace.monitors.alarm import Limits
 from headrace.monitors.monitor import Reaction, Watch, WatchSettings, watch_of
@@ -49,7 +49,12 @@ def test_what_is_left_out() -> None:
     [
         [],
         metric("p99") > 50,
-        metric("roc_auc") < 0.6,
+        metric("rows") < 6,
+        metric("roc_auc") < champion,
+        metric("labelled").by("origin") < 0.6,
+        metric("freshness(orders)") > 3600,
+        estimated("average_precision") < 0.6,
+        estimated("mae") < 0.6,
         metric("p99_ms").by("origin") > 50,
         metric("p99_ms") > champion,
         drift("distance", by="cusum") > 0.1,

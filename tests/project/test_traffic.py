@@ -58,12 +58,23 @@ def test_an_endpoint_is_found_by_name_and_version(workspace: Workspace) -> None:
 
 def test_fields_say_what_is_sent_and_what_is_looked_up(workspace: Workspace) -> None:
     fields = {each.name: each for each in traffic_of(workspace).route("scores").fields}
-    assert list(fields) == ["amount", "orders_30d", "amount_30d", "shop"]
+    assert list(fields) == ["amount", "orders_30d", "amount_30d", "shop", "order_id"]
     assert fields["amount"].required
     assert fields["orders_30d"].view == "ShopHistory"
     assert not fields["orders_30d"].required
     assert fields["shop"].entity
     assert fields["shop"].kind == "text"
+    assert fields["order_id"].key
+    assert (fields["order_id"].kind, fields["order_id"].required) == ("number", False)
+
+
+def test_what_finds_the_label_is_not_seen_by_the_model(workspace: Workspace) -> None:
+    served = traffic_of(workspace).route("scores")
+    row = {"shop": "a", "amount": 1.0}
+    with_key, without = (served.score([each], [2_000_000_000_000_000]) for each in (row | {"order_id": 7}, row))
+    assert with_key.scores == without.scores
+    assert with_key.features == without.features
+    assert set(with_key.features[0]) == {"amount", "orders_30d", "amount_30d"}
 
 
 def test_what_is_looked_up_is_what_the_offline_join_shows(workspace: Workspace) -> None:

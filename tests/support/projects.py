@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -114,6 +116,13 @@ class Project:
         (folder / "data").mkdir(parents=True)
         (folder / "headrace.toml").write_text(SETTINGS.format(module=self.module))
         self.write_code(code)
+
+    def copied(self, folder: Path) -> Project:
+        """The same project with all that it has made, in another folder."""
+        shutil.copytree(self.folder, folder)
+        other = copy(self)
+        other.folder = folder
+        return other
 
     def write_code(self, code: str) -> None:
         self.code = code

@@ -24,11 +24,19 @@ SIZE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which answers: of an endpoint, given at or after `since` (microseconds since 1970), no more than the `last`."""
+    """Which answers: of an endpoint, given at or after `since` and before `until`, no more than the `last` of them.
+
+    Moments are microseconds since 1970.
+    """
 
     endpoint: str
     since: int | None = None
     last: int | None = None
+    until: int | None = None
+
+    def began(self, at: int) -> bool:
+        """Whether an answer of this moment is not too late."""
+        return self.until is None or at < self.until
 
 
 def answers(place: Place, wanted: Wanted, size: int = SIZE) -> Iterator[list[Prediction]]:
@@ -44,7 +52,7 @@ def answers(place: Place, wanted: Wanted, size: int = SIZE) -> Iterator[list[Pre
     met: set[str] = set()
     batch: list[Prediction] = []
     for each in _in_log(place, wanted.endpoint):
-        if (each.at, each.id) >= first and each.id not in met:
+        if (each.at, each.id) >= first and wanted.began(each.at) and each.id not in met:
             met.add(each.id)
             batch.append(each)
             if len(batch) == size:
@@ -52,7 +60,7 @@ def answers(place: Place, wanted: Wanted, size: int = SIZE) -> Iterator[list[Pre
                 batch = []
     if batch:
         yield batch
-    yield from _in_table(place, wanted.endpoint, first, met, size)
+    yield from _in_table(place, wanted, first, met, size)
 
 
 def _first(place: Place, wanted: Wanted) -> tuple[int, str]:
@@ -60,8 +68,9 @@ def _first(place: Place, wanted: Wanted) -> tuple[int, str]:
     since = -(1 << 63) if wanted.since is None else wanted.since
     if wanted.last is None:
         return since, ""
-    found = {(each.at, each.id) for each in _in_log(place, wanted.endpoint) if each.at >= since}
-    rows = _table(place, wanted.endpoint)
+    in_log = _in_log(place, wanted.endpoint)
+    found = {(each.at, each.id) for each in in_log if each.at >= since and wanted.began(each.at)}
+    rows = _table(place, wanted)
     if rows is not None:
         newest = rows.select("at", "id").top_k(wanted.last, by=["at", "id"]).collect()
         found.update((at, identity) for at, identity in newest.iter_rows() if at >= since)
@@ -76,11 +85,11 @@ def _in_log(place: Place, endpoint: str) -> Iterator[Prediction]:
 
 
 def _in_table(
-    place: Place, endpoint: str, first: tuple[int, str], met: set[str], size: int
+    place: Place, wanted: Wanted, first: tuple[int, str], met: set[str], size: int
 ) -> Iterator[list[Prediction]]:
     import polars as pl
 
-    rows = _table(place, endpoint)
+    rows = _table(place, wanted)
     height = 0 if rows is None else int(rows.select(pl.len()).collect().item())
     for start in range(0, height, size):
         if rows is None:
@@ -92,15 +101,16 @@ def _in_table(
             yield batch
 
 
-def _table(place: Place, endpoint: str) -> pl.LazyFrame | None:
+def _table(place: Place, wanted: Wanted) -> pl.LazyFrame | None:
     """The rows of the table of an endpoint, moments as whole microseconds; None without answers of its own."""
     import polars as pl
 
-    node = predictions_name(endpoint)
+    node = predictions_name(wanted.endpoint)
     snapshot = place.ledger.snapshot(place.environment)
     key = snapshot.pointers.get(node)
     inherited = snapshot.base is not None and snapshot.started.get(node) == key
     version = None if key is None or inherited else place.ledger.live([key]).get(key)
     if version is None:
         return None
-    return place.tables.scan(version.manifest.outputs[ROWS]).with_columns(pl.col("at", "cutoff").cast(pl.Int64))
+    rows = place.tables.scan(version.manifest.outputs[ROWS]).with_columns(pl.col("at", "cutoff").cast(pl.Int64))
+    return rows if wanted.until is None else rows.filter(pl.col("at") < wanted.until)

@@ -150,7 +150,14 @@ def _answer(answered: Answered, *, with_features: bool) -> bytes:
 
 def _described(served: Served) -> Mapping[str, object]:
     fields = [
-        {"name": each.name, "kind": each.kind, "required": each.required, "view": each.view, "entity": each.entity}
+        {
+            "name": each.name,
+            "kind": each.kind,
+            "required": each.required,
+            "view": each.view,
+            "entity": each.entity,
+            "key": each.key,
+        }
         for each in served.fields
     ]
     return {"version": served.key, "model": served.model, "generations": dict(served.generations), "fields": fields}

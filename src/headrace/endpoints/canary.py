@@ -102,12 +102,12 @@ _DEFAULT: Final = (Comparison(Metric("error_share"), ">", Champion(0.01)),)
 def condition_facts(condition: Comparison) -> Json:
     """A condition as plain data."""
     bound = {"champion": condition.bound.offset} if isinstance(condition.bound, Champion) else condition.bound
-    return {"metric": condition.metric.name, "operator": condition.operator, "bound": bound}
+    column = {} if condition.metric.column is None else {"column": condition.metric.column}
+    return {"metric": condition.metric.name, **column, "operator": condition.operator, "bound": bound}
 
 
 def condition_of(facts: Mapping[str, Json]) -> Comparison:
     """The inverse of `condition_facts`."""
     bound = facts["bound"]
-    return Comparison(
-        Metric(facts["metric"]), facts["operator"], Champion(bound["champion"]) if isinstance(bound, dict) else bound
-    )
+    metric = Metric(facts["metric"], facts.get("column"))
+    return Comparison(metric, facts["operator"], Champion(bound["champion"]) if isinstance(bound, dict) else bound)

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from headrace.graph.node import Options
     from headrace.models.model import Model
     from headrace.models.portable import Portable, Refused
+    from headrace.models.spec import ModelSpec
     from headrace.ports.records import Facts, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
 
+LABELS = "labels"
+"""The fact that says where the labels of answers will stand; null where no answer can find its label."""
 PORTABLE = "portable"
 """The output that holds the model as an ONNX graph, where there is one."""
 _CHECKED = 2_000
@@ -34,6 +37,7 @@ class Endpoint(Node):
 
     kind: ClassVar[str] = "endpoint"
     verb: ClassVar[str] = "package"
+    semantics: ClassVar[int] = 2  # 2: says where labels stand
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Endpoint(Node):
         super().__init__(name, (model,), options)
         self.companions = tuple(online)
         self.rollout = rollout
+        self.model = model
 
     def settings(self) -> Mapping[str, object]:
         """The roll-out: a server reads it from the version, so it is a part of what is made."""
@@ -60,7 +65,7 @@ class Endpoint(Node):
     def make(self, step: Step, context: Context) -> Manifest:
         """Package the model: as an ONNX graph where one predicts the same, else it is served as it was trained."""
         (model,) = context.versions.values()
-        common: Facts = {"model": model.key, **self.settings()}
+        common: Facts = {"model": model.key, LABELS: labels_of(self.model.spec), **self.settings()}
         found = _exported(model, context.stores)
         if isinstance(found, str):
             context.log(f"served by its own library: {found}")
@@ -68,6 +73,22 @@ class Endpoint(Node):
         context.log(f"served as an ONNX graph, which agrees on {found.rows} rows (off by at most {found.off:.2g})")
         facts: Facts = {**common, "served": "onnx", "rows": found.rows, "off": found.off}
         return Manifest(step.key, {PORTABLE: context.stores.artefacts.put(found.content, ".onnx")}, facts)
+
+
+def labels_of(spec: ModelSpec) -> Facts | None:
+    """Where the label of an answer will stand: its table, the columns that name the row, when it is known.
+
+    None for a table without a key. All of it follows from what the model is made from.
+    """
+    columns, contract = spec.columns, spec.labels.contract
+    if contract is None or not columns.keys:
+        return None
+    return {
+        "table": spec.labels.name,
+        "keys": [[each.name, each.type] for each in contract.__columns__ if each.key],
+        "label": columns.label,
+        "known_at": columns.known_at or columns.event_time,
+    }
 
 
 def _exported(model: Version, stores: Stores) -> Portable | str:

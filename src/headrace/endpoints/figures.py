@@ -15,6 +15,7 @@ SHOWN = 12
 """Characters of a version's key that a label holds."""
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of the environment that names the folder of those files; to be set before the library is imported."""
+REQUESTS = "headrace_requests"
 ROWS = "headrace_predictions"
 FAILURES = "headrace_version_failures"
 UNLOADED = "headrace_version_unloaded"
@@ -35,7 +36,7 @@ class Figures:
 
     def __init__(self) -> None:
         self._registry = kept = CollectorRegistry()
-        self._requests = Counter("headrace_requests", "Requests answered", ("endpoint", "status"), registry=kept)
+        self._requests = Counter(REQUESTS, "Requests answered", ("endpoint", "status"), registry=kept)
         of_version = ("endpoint", "version")
         self._rows = Counter(ROWS, "Rows scored", of_version, registry=kept)
         self._failures = Counter(FAILURES, "Requests that a version failed to answer", of_version, registry=kept)

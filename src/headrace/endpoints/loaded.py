@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from headrace.endpoints.endpoint import LABELS
 from headrace.endpoints.service import Field, Scored
 from headrace.models.columns import Input
 
@@ -37,7 +38,7 @@ class Loaded:
         self.quick = scorer.quick
         self.facts: Facts = model.manifest.facts
         self.generations: Mapping[str, str] = {each.name: each.view.generation for each in looked}
-        self.fields = fields_of(model, looked)
+        self.fields = fields_of(model, looked, version.manifest.facts.get(LABELS))
         self._scorer = scorer
         self._looked = tuple(looked)
         self._inputs = tuple(each.name for each in scorer.inputs)
@@ -97,8 +98,11 @@ def _getter(names: Sequence[str]) -> Callable[[Mapping[str, object]], tuple[obje
     return itemgetter(*names)
 
 
-def fields_of(model: Version, looked: Sequence[Looked]) -> tuple[Field, ...]:
-    """What a record may hold, in the order of the model's inputs; then what features are looked up by besides."""
+def fields_of(model: Version, looked: Sequence[Looked], labels: Facts | None = None) -> tuple[Field, ...]:
+    """What a record may hold, in the order of the model's inputs; then what features are looked up by besides.
+
+    At the end comes what names the row that will hold the label, where `labels` says so.
+    """
     facts = model.manifest.facts
     views = {name: each for each in looked for _, name in each.names}
     entities = {name: kind for each in looked for name, kind in zip(each.on, each.entity_kinds, strict=True)}
@@ -115,6 +119,8 @@ def fields_of(model: Version, looked: Sequence[Looked]) -> tuple[Field, ...]:
         )
     for name, kind in entities.items():
         found.setdefault(name, Field(name, kind, required=True, entity=True))
+    for name, dtype in () if labels is None else labels["keys"]:
+        found.setdefault(name, Field(name, kind_of(dtype), required=False, key=True))
     return tuple(found.values())
 
 

@@ -76,6 +76,8 @@ def _value(each: Field) -> dict[str, Any]:
     said = [f"Looked up in {each.view} where it is left out."] if each.view else []
     if each.entity:
         said.append("Features are looked up by it.")
+    if each.key:
+        said.append("The label of the answer is found by it when it is known; the model does not see it.")
     if each.categories:
         said.append("Any other text than the examples counts as missing.")
         value["examples"] = list(each.categories[:5])

@@ -19,7 +19,8 @@ class Field:
     """One value of a record: `kind` is "number", "boolean" or "text".
 
     A field with a `view` is a feature of that view: what the caller does not send is looked up. `entity` fields are
-    what it is looked up by; a field can be both an input of the model and an entity.
+    what it is looked up by; a field can be both an input of the model and an entity. A `key` finds the label of the
+    answer when it is known: it is logged, and nothing else is done with it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Field:
     view: str | None = None
     entity: bool = False
     categories: tuple[str, ...] | None = None
+    key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict
 
 from headrace.endpoints.canary import condition_facts, condition_of
+from headrace.endpoints.endpoint import LABELS
 from headrace.errors import HeadraceError, suggestion
-from headrace.graph.conditions import Champion, Metric, comparisons
+from headrace.graph.conditions import Comparison, comparisons
 from headrace.graph.node import Node
 from headrace.monitors.alarm import Limits
+from headrace.monitors.late import delay_facts, late_remarks, refuse_quality
+from headrace.monitors.measures import PREDICTION, Age, Family, check, column_of, family_of, spelled
+from headrace.monitors.reactions import Reaction
 from headrace.ports.durations import duration
 from headrace.ports.records import Manifest
 
@@ -20,97 +24,84 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from headrace.endpoints.endpoint import Endpoint
-    from headrace.graph.conditions import Comparison, Condition
+    from headrace.graph.conditions import Condition
     from headrace.graph.node import Options
-    from headrace.ports.records import Facts
+    from headrace.ports.records import Facts, Json
     from headrace.ports.work import Context, Step
 
 REFERENCE: Final = "reference"
 """The output that holds the counts of what the model saw when it was evaluated."""
-PREDICTION: Final = "prediction"
-"""How the model's answers are named among the columns that are watched."""
-PLAIN: Final = ("answers", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "mean_score")
-"""What is measured of a window besides distances."""
-MEASURES: Final = ("psi", "js", "wasserstein", "p_value", "nulls_change", "outside", "new_categories")
-"""How far a column can be said to be from its reference: see `shifts.Shift`."""
-_DISTANCE: Final = re.compile(rf"({'|'.join(MEASURES)})\((.+)\)")
 _BUDGET: Final = re.compile(r"(\d+)\s*/\s*(hour|day|week)")
 _PERIODS: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
-    """What is done when an alert is raised: `kind` is "retrain" or "rollback", `node` is what it is done to."""
-
-    kind: str
-    node: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.node}"
-
-
-def retrain(node: Node) -> Reaction:
-    """Make a model again of what has come in since, with what is made from it; its gate decides as ever."""
-    return Reaction("retrain", node.name)
-
-
-def rollback(node: Node) -> Reaction:
-    """Go back to the version before, and stay there until released."""
-    return Reaction("rollback", node.name)
-
-
-def drift(column: str, by: str = "psi") -> Metric:
-    """How far a column of a window is from what the model was evaluated on: `drift("distance") > 0.25`.
-
-    Args:
-        column: An input of the model, or "prediction".
-        by: "psi" (population stability index), "js" (Jensen-Shannon distance), "wasserstein" (in the unit of a number),
-            "p_value" (of Kolmogorov-Smirnov for numbers, chi-square for texts), "nulls_change" (how much larger the
-            share of missing values is), "outside" (share of values that are outside the reference's range, or unknown
-            to it) or "new_categories" (how many).
-    """
-    return Metric(f"{by}({column})")
-
-
-@dataclass(frozen=True, slots=True)
 class Watch:
-    """What a monitor does, as it is declared. `over` is seconds, `rows` how many answers a window needs."""
+    """What a monitor does, as it is declared.
+
+    `over` is seconds, `rows` how many answers, labels or requests a window needs, `settle` how many seconds old answers
+    are before their labels are asked for (None: as long as labels usually take).
+    """
 
     when: tuple[Comparison, ...]
     then: tuple[Reaction, ...]
     over: float
     rows: int
     limits: Limits
+    settle: float | None = None
 
     def to_facts(self) -> Facts:
         """Plain data: a supervisor reads it without the code of the pipeline."""
         limits = self.limits
         return {
-            "when": [condition_facts(each) for each in self.when],
+            "when": [_facts_of(each) for each in self.when],
             "then": [[each.kind, each.node] for each in self.then],
             "over": self.over,
             "rows": self.rows,
             "limits": [limits.confirm, limits.cooldown, limits.budget, limits.period],
+            **({} if self.settle is None else {"settle": self.settle}),
         }
 
     @classmethod
     def from_facts(cls, facts: Facts) -> Watch:
         """The inverse of `to_facts`."""
         reactions = tuple(Reaction(*each) for each in facts["then"])
-        when = tuple(map(condition_of, facts["when"]))
-        return cls(when, reactions, facts["over"], facts["rows"], Limits(*facts["limits"]))
+        when = tuple(map(_condition_of, facts["when"]))
+        return cls(when, reactions, facts["over"], facts["rows"], Limits(*facts["limits"]), facts.get("settle"))
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """What the conditions are measured on."""
+        return frozenset(found for each in self.when if (found := family_of(each.metric.name)) is not None)
+
+
+def _facts_of(condition: Comparison) -> Json:
+    metric = condition.metric
+    return condition_facts(condition) | ({"place": list(metric.place)} if isinstance(metric, Age) else {})
+
+
+def _condition_of(facts: Facts) -> Comparison:
+    found = condition_of(facts)
+    if "place" not in facts:
+        return found
+    output, column = facts["place"]
+    return Comparison(Age(found.metric.name, place=(output, column)), found.operator, found.bound)
 
 
 class WatchSettings(TypedDict, total=False):
     """How a monitor watches, beside its conditions.
 
-    `over` is the window: the answers of so long until now ("1d"). `rows` is how many answers it needs (200). `confirm`
-    looks in a row must tell the same before an alert is raised or cleared (1). `cooldown` lies between two actions at
-    least ("6h"), and `budget` says how many there may be in an hour, a day or a week ("4/day"; None: any number).
+    `over` is the window: the answers of so long until now ("1d"). `rows` is how many answers it needs (200): with their
+    labels where a condition is on quality, and as many requests where one is on errors. `settle` is how old answers are
+    before their labels are asked for ("2h"; left out: the time within which 95 % of the labels came that the model was
+    evaluated on); quality is told from the answers of the time `over` until then. `confirm` looks in a row must tell
+    the same before an alert is raised or cleared (1). `cooldown` lies between two actions at least ("6h"), and `budget`
+    says how many there may be in an hour, a day or a week ("4/day"; None: any number).
     """
 
     over: str | timedelta
     rows: int
+    settle: str | timedelta
     confirm: int
     cooldown: str | timedelta
     budget: str | None
@@ -127,16 +118,13 @@ def watch_of(
     """
     found = comparisons(when)
     for each in found:
-        name, distance = each.metric.name, _DISTANCE.fullmatch(each.metric.name)
-        if isinstance(each.bound, Champion) or each.metric.column is not None:
-            raise HeadraceError("HR980", f"{each} compares with a champion or by slices")
-        if distance is None and name not in PLAIN:
-            raise HeadraceError("HR980", f"{each} watches {name!r}", fix=suggestion(name, PLAIN))
+        check(each)
     if not found:
         raise HeadraceError("HR980", "there is no condition")
     reactions = (then,) if isinstance(then, Reaction) else tuple(then)
     over = duration(settings.get("over", "1d")).total_seconds()
-    return Watch(found, reactions, over, settings.get("rows", 200), _limits(settings))
+    settle = duration(settings["settle"]).total_seconds() if "settle" in settings else None
+    return Watch(found, reactions, over, settings.get("rows", 200), _limits(settings), settle)
 
 
 def _limits(settings: WatchSettings) -> Limits:
@@ -152,10 +140,16 @@ def _limits(settings: WatchSettings) -> Limits:
 
 
 class Monitor(Node):
-    """Watches the answers of an endpoint. A version holds what its model saw when it was evaluated, to compare with."""
+    """Watches the answers of an endpoint. A version holds what its model saw when it was evaluated, to compare with.
+
+    The facts of a version are `watch` (the declaration), `endpoint`, `model` and its `inputs` and `task`, `labels`
+    (where they stand, see `endpoint.labels_of`), `delay` (seconds from an answer to its label: `median`, and `most`,
+    within which 95 % came), `rows`, and `remarks` (what a plan says of it).
+    """
 
     kind: ClassVar[str] = "monitor"
     verb: ClassVar[str] = "take the reference"
+    semantics: ClassVar[int] = 2  # 2: says where labels stand, and how late they come
 
     def __init__(self, name: str, endpoint: Endpoint, watch: Watch, options: Options | None = None) -> None:
         super().__init__(name, (endpoint, *endpoint.inputs), options)
@@ -168,29 +162,47 @@ class Monitor(Node):
     def consequences(self) -> Sequence[str]:
         """What is watched."""
         then = "".join(f"; then {reaction}" for reaction in self.watch.then)
-        return (f"watches {' & '.join(map(str, self.watch.when))}{then}",)
+        return (f"watches {' & '.join(map(spelled, self.watch.when))}{then}",)
 
     def make(self, step: Step, context: Context) -> Manifest:
-        """Count what the model saw when it was evaluated. Raises HR982 for a column that is no input of the model."""
+        """Count what the model saw when it was evaluated, and how late its labels came.
+
+        Raises:
+            HeadraceError: HR982 for a column that is no input of the model, HR985 for quality without a key to find
+                labels by, HR986 for a metric that is not of the model's task.
+        """
         from headrace.models.gate import SCORE, read_holdout
         from headrace.monitors.profiling import reference_profile
 
         endpoint, model = (context.versions[each.name] for each in self.inputs)
         rows = read_holdout(model, context.stores)
         inputs = [each["name"] for each in model.manifest.facts["inputs"]]
-        for each in self.watch.when:
-            distance = _DISTANCE.fullmatch(each.metric.name)
-            if distance is not None and distance[2] not in (*inputs, PREDICTION):
-                hint = suggestion(distance[2], [*inputs, PREDICTION])
-                raise HeadraceError("HR982", f"{self.name} watches {distance[2]!r}", fix=hint)
+        self._refuse_columns(inputs)
+        labels, task = endpoint.manifest.facts[LABELS], model.manifest.facts["task"]
+        refuse_quality(self.name, self.watch.when, labels, task)
         profile = reference_profile(rows.select(*inputs, rows[SCORE].alias(PREDICTION)))
         content = json.dumps(profile.to_json(), separators=(",", ":")).encode()
         context.log(f"counted {len(inputs) + 1} columns of {rows.height} held-out rows")
+        delay = delay_facts(rows, model.manifest.facts, labels)
         facts: Facts = {
             **self.settings(),
             "endpoint": endpoint.node,
             "model": model.key,
+            "task": task,
             "inputs": model.manifest.facts["inputs"],
+            "labels": labels,
+            "delay": delay,
             "rows": rows.height,
+            "remarks": late_remarks(self.name, self.watch.when, self.watch.then, delay),
         }
         return Manifest(step.key, {REFERENCE: context.stores.artefacts.put(content, ".json")}, facts)
+
+    def _refuse_columns(self, inputs: Sequence[str]) -> None:
+        """Raise HR982 for a column that the model does not have."""
+        for each in self.watch.when:
+            column, known = column_of(each.metric.name), [*inputs, PREDICTION]
+            if column is not None and column not in known:
+                raise HeadraceError("HR982", f"{self.name} watches {column!r}", fix=suggestion(column, known))
+            if each.metric.column is not None and each.metric.column not in inputs:
+                what = f"{self.name} watches {each.metric.name} by {each.metric.column!r}"
+                raise HeadraceError("HR982", what, fix=suggestion(each.metric.column, inputs))

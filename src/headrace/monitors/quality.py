@@ -35,13 +35,22 @@ _EVEN: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the columns are called: `key`, `at` and `score` of the answers; `key`, `label` and `known_at` of labels."""
+    """What the columns are called: `key`, `at` and `score` of the answers; `key`, `label` and `known_at` of labels.
+
+    `also` are further columns of a key that takes several.
+    """
 
     key: str = "id"
     at: str = "at"
     score: str = "score"
     label: str = "label"
     known_at: str = "known_at"
+    also: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns of the key."""
+        return [self.key, *self.also]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +104,10 @@ def labelled(
     """
     start, end = window
     asked = answers.filter(pl.col(names.at).is_between(start, end, closed="left"))
-    told = labels.filter((pl.col(names.known_at) <= now) & pl.col(names.key).is_not_null())
-    latest = told.sort(names.known_at, maintain_order=True).unique(names.key, keep="last", maintain_order=True)
-    label = latest.select(names.key, pl.col(names.label).cast(pl.Float64).fill_nan(None))
-    return asked.drop(names.label, strict=False).join(label, on=names.key, how="left", maintain_order="left")
+    told = labels.filter(pl.col(names.known_at) <= now).drop_nulls(names.keys)
+    latest = told.sort(names.known_at, maintain_order=True).unique(names.keys, keep="last", maintain_order=True)
+    label = latest.select(*names.keys, pl.col(names.label).cast(pl.Float64).fill_nan(None))
+    return asked.drop(names.label, strict=False).join(label, on=names.keys, how="left", maintain_order="left")
 
 
 def quality(

@@ -128,7 +128,7 @@ def make_plan(graph: Graph, found: Mapping[str, Address], wanted: Wanted, known:
         steps=steps,
         waves=waves(graph),
         removed=gone,
-        notes=_library_notes(steps, wanted, known),
+        notes=(*_library_notes(steps, wanted, known), *_remarks(wanted)),
         base=snapshot.base,
         creates=not snapshot.exists,
     )
@@ -205,6 +205,12 @@ def _gated_action(decision: Decision | None, why: str, details: list[str]) -> tu
     if not decision.passed:
         return Action.REFUSED, f"refused: {decision.reason}", details
     return Action.REUSE, why, [*details, "it has passed its gate"]
+
+
+def _remarks(wanted: Wanted) -> tuple[str, ...]:
+    """What the versions that an environment points to have to say, such as that a monitor reacts late."""
+    pointed = (wanted.pointed[node] for node in sorted(wanted.pointed))
+    return tuple(remark for version in pointed for remark in version.manifest.facts.get("remarks", ()))
 
 
 def _library_notes(steps: Sequence[Step], wanted: Wanted, known: Known) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ class Server:
         self._due = 0.0
 
     def __enter__(self) -> Self:
-        from headrace.endpoints.counted import counted
+        from headrace.endpoints.counted import counted, requests
+        from headrace.project.request_counts import RequestCounts, folder_of_counts
         from headrace.project.watching import RolloutWatch
 
         workspace, where = self._workspace, self._where
@@ -108,6 +109,8 @@ class Server:
         self._rollouts = RolloutWatch(
             workspace.ledger, workspace.clock, self._environment, partial(counted, metrics), self._say
         )
+        folder = folder_of_counts(workspace.settings.state, self._environment)
+        self._counts = RequestCounts(folder, partial(requests, metrics))
         self._due = workspace.clock.monotonic() + _DRAIN
         return self
 
@@ -115,6 +118,7 @@ class Server:
         with self._stack:
             self._say("Stopping: requests under way get their answers.")
             self._processes.end()
+            self._count()
             _drain(self._workspace, self._environment, self._say)
 
     def look(self) -> None:
@@ -123,8 +127,16 @@ class Server:
         self._rollouts.look()
         now = self._workspace.clock.monotonic()
         if now >= self._due:
+            self._count()
             _drain(self._workspace, self._environment, self._say)
             self._due = now + _DRAIN
+
+    def _count(self) -> None:
+        """Write down how many requests were answered, with which status."""
+        try:
+            self._counts.write(self._workspace.clock.now())
+        except OSError as error:
+            self._say(f"The counts of requests cannot be written: {error.strerror or error}")
 
     def _tell(self, endpoints: Sequence[str], port: int) -> None:
         where, host = self._where, _shown(self._where.host)
