@@ -75,7 +75,7 @@ class NumberCounts:
     @property
     def different(self) -> float | None:
         """About how many different finite values there are; None where no sketch was wanted."""
-        return None if self.distinct is None else self.distinct.estimate
+        return None if self.distinct is None else min(self.distinct.estimate, float(self.values))
 
     @property
     def deviation(self) -> float:
@@ -188,7 +188,7 @@ class CategoryCounts:
         """How many different values there are: exactly up to 10,000, about from there; None where that is unknown."""
         if self.seen is not None:
             return float(len(self.seen))
-        return None if self.distinct is None else self.distinct.estimate
+        return None if self.distinct is None else min(self.distinct.estimate, float(self.values))
 
     def merge(self, other: CategoryCounts) -> CategoryCounts:
         """The counts of both together. Raises ValueError for counts of other values, which cannot be added."""

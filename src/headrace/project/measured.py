@@ -73,7 +73,7 @@ def _of_answers(subject: Subject, window: Sequence[Prediction]) -> Seen:
     monitor = subject.monitor
     content = subject.workspace.stores.artefacts.get(monitor.manifest.outputs[REFERENCE])
     reference = Profile.from_json(json.loads(content))
-    shifts = compare(reference, window_profile(_frame(monitor, window), reference), rows=1).columns
+    shifts = compare(reference, window_profile(answers_frame(monitor, window), reference), rows=1).columns
     overall: dict[str, float | None] = {"answers": float(len(window))}
     overall |= {f"{each}({name})": shift.measures.get(each) for name, shift in shifts.items() for each in MEASURES}
     millis = np.array([each.micros for each in window]) / 1000
@@ -85,7 +85,7 @@ def _of_answers(subject: Subject, window: Sequence[Prediction]) -> Seen:
     return Seen({name: Estimate(value) for name, value in overall.items()}, counts={Family.ANSWERS: len(window)})
 
 
-def _frame(monitor: Version, window: Sequence[Prediction]) -> pl.DataFrame:
+def answers_frame(monitor: Version, window: Sequence[Prediction]) -> pl.DataFrame:
     """What the model saw and said, in columns of the types that it was evaluated on."""
     import polars as pl
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.cli.output import columns, counted, moment, number, short
 from headrace.cli.session import Session
+from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 
 _RULE = "_rule"
+_MONITOR = "monitor"
 
 
 class Format(StrEnum):
@@ -32,6 +35,9 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the rows.")]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report of a monitor as an HTML file.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="How many rows, at most.")]
 
 
@@ -57,19 +63,43 @@ def show(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node to show.")],
     environment: Env = None,
     limit: Limit = 5,
+    html: Html = None,
 ) -> None:
-    """The columns and first rows of a node, or the metrics of a model.
+    """The columns and first rows of a node, the metrics of a model, or the last windows of a monitor.
 
-    Of features that are published online also how long their rows took to get there, against the declared delay.
+    Of features that are published online also how long their rows took to get there, against the declared delay. A
+    monitor shows its last 24 hours, or 14 days, with --html as a page with plots.
 
     Example: headrace show departures
     """
     with _opened(cli, environment) as opened:
         version = opened.version(node)
-        if hasattr(cli.workspace.graph[node], "read"):
+        if version.kind == _MONITOR:
+            _show_monitor(cli, opened.name, version, html)
+        elif html is not None:
+            raise HeadraceError("HR928", f"{node} is a {version.kind}")
+        elif hasattr(cli.workspace.graph[node], "read"):
             _show_rows(cli, opened, version, limit)
         else:
             _show_facts(cli, version)
+
+
+def _show_monitor(cli: Session, environment: str, version: Version, html: Path | None) -> None:
+    from headrace.cli.monitor_lines import report_lines
+    from headrace.monitors.report_html import page
+    from headrace.project.monitor_report import monitor_report
+
+    report = monitor_report(cli.workspace, environment, version)
+    if html is not None:
+        try:
+            html.write_text(page(report), encoding="utf-8")
+        except OSError as error:
+            raise HeadraceError("HR929", f"{html}: {error.strerror}") from error
+        cli.out.say(f"Written to {html}")
+    if cli.out.as_json:
+        cli.out.json(report.to_json())
+    elif html is None:
+        cli.out.data(*report_lines(report))
 
 
 def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) -> None:
