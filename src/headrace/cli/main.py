@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "show": Verb("rows", "The columns and first rows of a node, or the metrics of a model."),
         "query": Verb("rows", "Ask the tables of an environment in SQL."),
         "quarantine": Verb("rows", "The rows that broke a contract: how many by rule, then the first."),
+        "replay": Verb("replay", "Run the pipeline over its own history, and compare retraining policies."),
     },
     "Move": {
         "promote": Verb("move", "Let one environment point to what another one has. Computes nothing."),
