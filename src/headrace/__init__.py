@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.endpoints.canary import Canary, canary
+    from headrace.endpoints.canary import canary
     from headrace.endpoints.endpoint import Endpoint
     from headrace.errors import HeadraceError
     from headrace.features.aggregates import count, latest, mean, total
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from headrace.graph.node import Options
     from headrace.models.model import Model
     from headrace.models.predictor import Predictor
-    from headrace.models.split import TimeSplit, time_split
+    from headrace.models.split import time_split
     from headrace.models.training import TrainingSet
     from headrace.monitors.measures import drift, estimated, freshness
     from headrace.monitors.monitor import Monitor
     from headrace.monitors.reactions import pause, retrain, rollback, run
     from headrace.pipeline import Pipeline
     from headrace.project.opened import Environment, open  # noqa: A004 - read as `headrace.open`
+    from headrace.runtime.schedule import cron, every
+    from headrace.runtime.triggers import by_hand, event, new_data, published
     from headrace.sources.files import files
     from headrace.sources.source import Source
     from headrace.tables.contract import Contract, column
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from headrace.tables.task import Task
 
 _HOME = {
-    "Canary": "endpoints.canary",
     "Condition": "graph.conditions",
     "Contract": "tables.contract",
     "Endpoint": "endpoints.endpoint",
@@ -48,21 +49,26 @@ _HOME = {
     "Source": "sources.source",
     "Table": "tables.table",
     "Task": "tables.task",
-    "TimeSplit": "models.split",
     "TrainingSet": "models.training",
+    "by_hand": "runtime.triggers",
     "canary": "endpoints.canary",
     "champion": "graph.conditions",
     "column": "tables.contract",
     "count": "features.aggregates",
+    "cron": "runtime.schedule",
     "drift": "monitors.measures",
     "estimated": "monitors.measures",
+    "event": "runtime.triggers",
+    "every": "runtime.schedule",
     "files": "sources.files",
     "freshness": "monitors.measures",
     "latest": "features.aggregates",
     "mean": "features.aggregates",
     "metric": "graph.conditions",
+    "new_data": "runtime.triggers",
     "open": "project.opened",
     "pause": "monitors.reactions",
+    "published": "runtime.triggers",
     "retrain": "monitors.reactions",
     "rollback": "monitors.reactions",
     "run": "monitors.reactions",
@@ -72,7 +78,6 @@ _HOME = {
 
 __version__ = "0.1.0"
 __all__ = [
-    "Canary",
     "Condition",
     "Contract",
     "Endpoint",
@@ -88,21 +93,26 @@ __all__ = [
     "Source",
     "Table",
     "Task",
-    "TimeSplit",
     "TrainingSet",
+    "by_hand",
     "canary",
     "champion",
     "column",
     "count",
+    "cron",
     "drift",
     "estimated",
+    "event",
+    "every",
     "files",
     "freshness",
     "latest",
     "mean",
     "metric",
+    "new_data",
     "open",
     "pause",
+    "published",
     "retrain",
     "rollback",
     "run",

@@ -11,6 +11,7 @@ from headrace.features.view import FeatureView
 from headrace.graph.graph import Graph
 from headrace.models.model import Model
 from headrace.monitors.monitor import Monitor, watch_of
+from headrace.runtime.triggers import Trigger, checked, declared
 from headrace.sources.source import Source
 from headrace.tables.sql import SqlTable
 from headrace.tables.table import Table
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from headrace.models.spec import ModelSettings
     from headrace.monitors.monitor import WatchSettings
     from headrace.monitors.reactions import Reaction
+    from headrace.runtime.schedule import Schedule
+    from headrace.runtime.triggers import Cause, Declared
     from headrace.sources.files import Files
     from headrace.tables.contract import Contract
 
@@ -40,6 +43,7 @@ class Pipeline:
         self.owner = owner
         self._nodes: list[Node] = []
         self._published: dict[str, OnlineFeatures] = {}
+        self._triggers: list[Trigger] = []
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name}: {len(self._nodes)} nodes>"
@@ -148,6 +152,29 @@ class Pipeline:
             return self._add(Task(_name_of(function), inputs, function, options=options))
 
         return declare
+
+    def schedule(self, node: Declared, when: Schedule, *, name: str | None = None) -> Trigger:
+        """Declare when `headrace up` makes a node, and what is made from it: `every("1d")`, `cron("0 6 * * mon")`.
+
+        What it is made from follows. New data alone does not make it any more. See `trigger` for the rest.
+        """
+        return self.trigger(node, on=when, name=name)
+
+    def trigger(self, node: Declared, *, on: Cause, name: str | None = None) -> Trigger:
+        """Declare on what `headrace up` makes a node, and what is made from it.
+
+        `on` is `published(other)`, `new_data(source)`, `event("com.example.refresh")`, `by_hand()`, or a schedule. A
+        node may have several. Triggers are part of no fingerprint: a changed one rebuilds nothing. What one has fired
+        for is kept under its `name`, which follows from what is declared. Raises HR948, HR965 and HR966.
+        """
+        found = declared(node, on, name, {each.name: each for each in self._nodes})
+        self._triggers = [*checked([*self._triggers, found])]
+        return found
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Every schedule and trigger declared so far."""
+        return tuple(self._triggers)
 
     def _online(self, view: FeatureView) -> OnlineFeatures:
         """The node that publishes a view, one for all endpoints that look it up."""

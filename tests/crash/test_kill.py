@@ -24,6 +24,7 @@ def test_the_undisturbed_story_leaves_nothing_behind(undisturbed: dict[str, Any]
     assert set(undisturbed["pointers"]) == {"dev", "prod"}
     assert undisturbed["pointers"]["dev"] == undisturbed["pointers"]["prod"]
     assert undisturbed["decisions"]
+    assert undisturbed["fires"] == [["asked for by hand", True]]
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import HeadraceError
 from headrace.project.serving import Where
-from headrace.project.up import up
+from headrace.project.up import Ways, up
 from tests.support.projects import ORDERS, Project
 from tests.support.served import ENDPOINT
 from tests.support.upheld import upheld
@@ -95,4 +95,4 @@ def test_a_kill_in_the_middle_loses_nothing(project: Project) -> None:
 def test_an_address_that_cannot_be_used_is_told(project: Project) -> None:
     project.apply()
     with project.opened() as workspace, pytest.raises(HeadraceError, match="HR953"):
-        up(workspace, "prod", Where("0.0.0.0", 0), 1.0, lambda _: None)  # noqa: S104 - that is the point
+        up(workspace, "prod", Ways(Where("0.0.0.0", 0)), lambda _: None)  # noqa: S104 - that is the point

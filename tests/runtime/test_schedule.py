@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import digest_of
 from headrace.runtime.cronfields import parsed
-from headrace.runtime.schedule import COUNTED, Due, cron, every, from_facts
+from headrace.runtime.schedule import COUNTED, Due, cron, every, from_facts, longest_gap
 
 if TYPE_CHECKING:
-    from headrace.runtime.schedule import Cron, Missed, Schedule
+    from headrace.runtime.schedule import Cron, Every, Missed, Schedule
 
 NEW_YORK = "America/New_York"
 MINUTE = timedelta(minutes=1)
@@ -310,3 +310,20 @@ def test_schedules_are_values(missed: Missed) -> None:
     assert digest_of(cron("@daily")) != digest_of(cron("@daily", zone=NEW_YORK))
     assert str(cron("0 6 * * mon-fri", zone=NEW_YORK)) == 'cron("0 6 * * mon-fri", zone="America/New_York")'
     assert str(every("1d", missed="skip")) == 'every("1d", missed="skip")'
+
+
+@pytest.mark.parametrize(
+    ("schedule", "days", "minutes"),
+    [
+        (every("90m"), 0, 90),
+        (cron("0 6 * * *"), 1, 0),
+        (cron("0 6 * * mon", zone="America/New_York"), 7, 0),
+        (cron("* * * * mon"), 6, 1),
+        (cron("0 9-17 * * mon-fri"), 2, 16 * 60),
+        (cron("*/15 * * * *"), 0, 15),
+        (cron("0 6,7 1 * *"), 31, -60),
+        (cron("0 0 29 2 *"), 4 * 365 + 1, 0),
+    ],
+)
+def test_the_longest_time_between_two_of_its_times(schedule: Every | Cron, days: int, minutes: int) -> None:
+    assert longest_gap(schedule) == timedelta(days=days, minutes=minutes)

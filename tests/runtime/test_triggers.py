@@ -16,6 +16,7 @@ from headrace.adapters.clocks import SimulatedClock
 from headrace.adapters.sqlite import SqliteDatabase
 from headrace.errors import HeadraceError
 from headrace.ledger.ledger import SqlLedger
+from headrace.pipeline import Pipeline
 from headrace.ports.ledger import ConsumeSignal
 from headrace.ports.records import Batch, Observation, PointerChange, Signal
 from headrace.runtime.schedule import cron, every
@@ -29,14 +30,19 @@ from headrace.runtime.triggers import (
     NewData,
     Published,
     Trigger,
+    asked_by_hand,
     by_hand,
     checked,
     covered,
     event,
     fires,
+    new_data,
     observed_digest,
-    unclaimed,
+    published,
+    signals_of,
+    subject_of,
 )
+from headrace.sources.files import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +60,7 @@ ALL = (DAILY, FILES, FOLLOW, HOOK, BUTTON)
 
 
 def signal(number: int, subject: str, kind: str = EVENT) -> Signal:
-    return Signal(number, kind, subject, {}, NOW.isoformat())
+    return Signal(number, kind, subject_of("prod", subject), {}, NOW.isoformat())
 
 
 def change(entry: int, node: str, key: str | None = "k1") -> PointerChange:
@@ -104,7 +110,8 @@ def test_the_key_follows_from_the_evidence_and_not_from_the_time() -> None:
     known = Known("prod", signals=[signal(1, "hook")])
     first = fires([HOOK], known, NOW)[0].key
     assert fires([HOOK], known, NOW + timedelta(hours=1))[0].key == first
-    assert fires([HOOK], replace(known, environment="dev"), NOW)[0].key != first
+    for_dev = Known("dev", signals=[replace(signal(1, "hook"), subject=subject_of("dev", "hook"))])
+    assert fires([HOOK], for_dev, NOW)[0].key != first
     assert fires([HOOK], replace(known, signals=[signal(1, "hook"), signal(2, "hook")]), NOW)[0].key != first
 
 
@@ -131,18 +138,30 @@ def test_a_pointer_that_is_taken_away_is_no_publish() -> None:
 
 def test_an_event_becomes_one_signal_for_each_trigger_that_waits_for_it() -> None:
     other = Trigger("also", "weather", Event("batch.arrived"))
-    sent = event([*ALL, other], "batch.arrived", {"id": 1})
+    sent = signals_of("prod", [*ALL, other], "batch.arrived", {"id": 1})
     assert [(each.kind, each.subject, each.body) for each in sent] == [
-        (EVENT, "also", {"id": 1}),
-        (EVENT, "hook", {"id": 1}),
+        (EVENT, "prod:also", {"id": 1}),
+        (EVENT, "prod:hook", {"id": 1}),
     ]
-    assert event(ALL, "something.else", {}) == []
+    assert signals_of("prod", ALL, "something.else", {}) == []
 
 
-def test_signals_for_nobody_and_of_other_kinds_are_left_alone() -> None:
-    known = Known("prod", signals=[signal(1, "gone"), signal(2, "hook", "cancel"), signal(3, "gone", "cancel")])
+def test_signals_for_others_and_of_other_kinds_are_left_alone() -> None:
+    elsewhere = replace(signal(4, "hook"), subject=subject_of("dev", "hook"))
+    known = Known("prod", signals=[signal(1, "gone"), signal(2, "hook", "cancel"), elsewhere])
     assert fires([HOOK, BUTTON], known, NOW) == []
-    assert [each.id for each in unclaimed(ALL, known)] == [1]
+    assert covered(replace(known, marks={"hook": Mark(signal=9)})) == []
+
+
+def test_causes_as_users_write_them() -> None:
+    pipeline = Pipeline("shop")
+    raw, more = (pipeline.source(name, files("data/*.csv")) for name in ("raw", "more"))
+    assert [published(raw, more), new_data(raw), event("com.example.refresh"), by_hand()] == [
+        Published(("raw", "more")),
+        NewData("raw"),
+        Event("com.example.refresh"),
+        ByHand(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -271,12 +290,14 @@ def test_nothing_is_lost_and_nothing_fires_twice_wherever_the_supervisor_is_kill
 
 def test_signals_of_a_real_ledger_fire_once(tmp_path: Path) -> None:
     with closing(SqlLedger(SqliteDatabase(tmp_path / "ledger.db"), SimulatedClock())) as ledger:
-        ledger.write(*event(ALL, "batch.arrived", {"file": "a.csv"}), by_hand(HOOK, {"who": "ops"}))
-        waiting = [*ledger.signals(EVENT, "hook"), *ledger.signals(BY_HAND, "hook")]
+        sent = signals_of("prod", ALL, "batch.arrived", {"file": "a.csv"})
+        ledger.write(*sent, asked_by_hand("prod", HOOK, {"who": "ops"}))
+        subject = subject_of("prod", "hook")
+        waiting = [*ledger.signals(EVENT, subject), *ledger.signals(BY_HAND, subject)]
         known = Known("prod", signals=waiting)
         (fire,) = fires([HOOK], known, NOW)
         assert fire.reason == "1 event; asked for by hand"
         recorded = replace(known, marks=marks([fire]))
         assert tuple(covered(recorded)) == fire.signals
         assert [answer.get() for answer in ledger.write(*map(ConsumeSignal, covered(recorded)))] == [True, True]
-        assert [*ledger.signals(EVENT, "hook"), *ledger.signals(BY_HAND, "hook")] == []
+        assert [*ledger.signals(EVENT, subject), *ledger.signals(BY_HAND, subject)] == []

@@ -17,7 +17,11 @@ from headrace.adapters.durable import rename_file, sync_folder, write_file
 from headrace.endpoints.predictions import find_prediction
 from headrace.errors import HeadraceError
 from headrace.ports.predictions import is_predictions
+from headrace.project.applying import Ended
+from headrace.project.fired import latest
+from headrace.project.firing import Firing, signals_for
 from headrace.project.prediction_place import drain_predictions, folder_of, place_of
+from headrace.project.triggering import fire_by_hand
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import promote
 from headrace.runtime.observer import Observer
@@ -29,9 +33,15 @@ if TYPE_CHECKING:
     from headrace.endpoints.predictions import Place
     from headrace.graph.node import RowsNode
     from headrace.ports.records import Snapshot, Version
+    from headrace.project.applying import Then
 
 PROJECT = Path(__file__).parents[2] / "src" / "headrace" / "cli" / "demo" / "project"
 DATA = ("flights", "weather")
+BUTTON = """
+from headrace import by_hand
+
+flights.trigger(lateness, on=by_hand(), name="button")
+"""
 
 
 def begin(folder: Path, sample: Path) -> None:
@@ -39,6 +49,8 @@ def begin(folder: Path, sample: Path) -> None:
     folder.mkdir(parents=True)
     for file in ("pipeline.py", "headrace.toml"):
         shutil.copy(PROJECT / file, folder / file)
+    with (folder / "pipeline.py").open("a") as module:
+        module.write(BUTTON)
     shutil.copytree(sample, folder / "waiting")
 
 
@@ -100,6 +112,30 @@ def drained(folder: Path) -> None:
         drain_predictions(workspace, "prod")
 
 
+def fired(folder: Path) -> None:
+    """Fire a trigger by hand, once, and do what it asks for, as a supervisor does."""
+    with Workspace.open(folder) as workspace:
+
+        def ask(_: str, only: frozenset[str], then: Then) -> None:
+            applied = workspace.apply(workspace.question("prod", only=only), Observer())
+            assert not applied.failed, applied.failed
+            then(Ended(0, {"run": applied.run, "made": list(applied.made)}))
+
+        firing = Firing(workspace, "prod", ask, lambda _: None)
+        firing.look({})
+        (button,) = firing.triggers
+        if not _fires(workspace) and not signals_for(workspace, "prod", [button]):
+            fire_by_hand(workspace, "prod", button, "the story")
+        for _ in range(3):  # it fires, is settled, and has nothing left to do
+            firing.look({})
+
+
+def _fires(workspace: Workspace) -> list[tuple[str, bool]]:
+    """Each fire of the trigger, and whether something came of it."""
+    records = latest(workspace.ledger, "prod", "button", 9)
+    return [(each.reason, each.outcome is not None) for each in records if each.fired]
+
+
 def promoted(folder: Path) -> None:
     """Promote; a story that was interrupted after its promotion has nothing left to promote."""
     with Workspace.open(folder) as workspace:
@@ -122,6 +158,7 @@ STORY: tuple[Callable[[Path], None], ...] = (
     lambda folder: arrive(folder, "2013-02"),
     lambda folder: answered(folder, "one", "two"),
     drained,
+    fired,
     lambda folder: apply(folder, "prod"),
     edit,
     lambda folder: apply(folder, "dev"),
@@ -145,20 +182,23 @@ def tell(folder: Path) -> None:
 def state(folder: Path) -> dict[str, object]:
     """Rows, keys, decisions and pointers; the chain is verified on the way, and no lease may be left."""
     with Workspace.open(folder) as workspace:
-        ledger = workspace.ledger
-        ledger.verify()
-        versions = [version for version in ledger.versions() if not is_predictions(version.node)]
-        return {
-            "pointers": {name: _pointers(ledger.snapshot(name)) for name in ledger.environments()},
-            "predictions": _predictions(workspace),
-            "versions": sorted(version.key for version in versions),
-            "decisions": sorted(
-                [decision.node, decision.key, decision.passed]
-                for decision in ledger.decisions([v.key for v in versions])
-            ),
-            "leases": [lease.node for lease in ledger.leases()],
-            "rows": {version.key: _rows(workspace, version) for version in versions},
-        }
+        workspace.ledger.verify()
+        return {**digests(workspace), "predictions": _predictions(workspace), "fires": _fires(workspace)}
+
+
+def digests(workspace: Workspace) -> dict[str, object]:
+    """What an environment holds, but for what was answered: pointers, keys, decisions, leases, rows."""
+    ledger = workspace.ledger
+    versions = [version for version in ledger.versions() if not is_predictions(version.node)]
+    return {
+        "pointers": {name: _pointers(ledger.snapshot(name)) for name in ledger.environments()},
+        "versions": sorted(version.key for version in versions),
+        "decisions": sorted(
+            [decision.node, decision.key, decision.passed] for decision in ledger.decisions([v.key for v in versions])
+        ),
+        "leases": [lease.node for lease in ledger.leases()],
+        "rows": {version.key: _rows(workspace, version) for version in versions},
+    }
 
 
 def _pointers(snapshot: Snapshot) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
 class Told:
     """A supervisor, and what it says."""
 
-    def __init__(self, project: Project, port: int = 0) -> None:
+    def __init__(self, project: Project, port: int = 0, **environment: str) -> None:
         command = [str(Path(sys.executable).with_name("headrace")), "up", "--port", str(port), "--watch", "200ms"]
-        self.process = subprocess.Popen(command, cwd=project.folder, stderr=subprocess.PIPE, text=True)
+        command += ["--control", "127.0.0.1:0"]
+        self.process = subprocess.Popen(
+            command, cwd=project.folder, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+        )
 
     def until(self, about: str) -> str:
         """The next line that tells of this."""
         assert self.process.stderr is not None
-        patience = threading.Timer(90, self.process.kill)
+        patience = threading.Timer(30, self.process.kill)
         patience.start()
         lines = []
         try:
@@ -37,13 +41,16 @@ class Told:
             patience.cancel()
         raise AssertionError(f"{about} was never said: {lines}")
 
+    def control(self) -> str:
+        return "http" + self.until("Taking events").partition("http")[2].split()[0].removesuffix("/events")
+
     def address(self) -> str:
         return "http" + self.until("Serving").partition("http")[2].split()[0]
 
 
 @contextmanager
-def upheld(project: Project, port: int = 0) -> Iterator[Told]:
-    told = Told(project, port)
+def upheld(project: Project, port: int = 0, **environment: str) -> Iterator[Told]:
+    told = Told(project, port, **environment)
     try:
         yield told
     finally:

@@ -79,7 +79,7 @@ class WebhookNotifier:
         self._url = url
         self._clock = clock
         self._name = host
-        self._secret = None if secret is None else _secret_bytes(secret)
+        self._secret = None if secret is None else secret_bytes(secret)
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def send(self, notice: Notice) -> None:
@@ -145,7 +145,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow none: the redirect is raised as the error that it is here."""
 
 
-def _secret_bytes(secret: str) -> bytes:
+def secret_bytes(secret: str) -> bytes:
+    """The key that a secret stands for: as it is written, or in Base64 after `whsec_`. Raises HR974."""
     if not secret.startswith(_ENCODED_SECRET):
         return secret.encode()
     try:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from headrace.cli.session import Session
-    from headrace.plan.plan import Plan
     from headrace.ports.records import Json
     from headrace.ports.work import Step
     from headrace.runtime.applied import Applied
@@ -25,19 +24,28 @@ if TYPE_CHECKING:
 
 def apply_plan(cli: Session, question: Question) -> int:
     """Plan, apply and sum up; answers the exit code."""
+    code, done, lines = apply_and_tell(cli, question)
+    if cli.out.as_json:
+        cli.out.json(done)
+    else:
+        cli.out.data(*lines)
+    return code
+
+
+def apply_and_tell(cli: Session, question: Question) -> tuple[Exit, Json, list[str]]:
+    """Plan and apply; answers the exit code, and what was done: as plain data, and as lines to be read."""
     plan = cli.workspace.plan(question)
     standing = [step for step in plan.steps if step.action is Action.REFUSED]
+    before = {"refused_before": [step.node for step in standing]}
     with _watching(cli) as narrator:
         if not has_changes(plan):
             cli.workspace.recover(narrator)
-            return _nothing(cli, plan, standing)
+            nothing: dict[str, Any] = {"environment": plan.environment, "run": None, "made": [], "published": []}
+            code = Exit.REFUSED if standing else Exit.DONE
+            return code, {**nothing, **before}, ["Nothing to do.", *map(_standing, standing)]
         applied = cli.workspace.apply(question, narrator, plan)
-    code = _exit_code(applied, standing)
-    if cli.out.as_json:
-        cli.out.json({**_applied_json(applied, plan.environment), "refused_before": [step.node for step in standing]})
-    else:
-        cli.out.data(*_summary(applied, plan.environment), *map(_standing, standing))
-    return code
+    lines = [*_summary(applied, plan.environment), *map(_standing, standing)]
+    return _exit_code(applied, standing), {**_applied_json(applied, plan.environment), **before}, lines
 
 
 def _watching(cli: Session) -> AbstractContextManager[Narrator]:
@@ -53,15 +61,6 @@ def _exit_code(applied: Applied, standing: Sequence[Step]) -> Exit:
     if applied.failed:
         return Exit.STEP_FAILED
     return Exit.REFUSED if applied.refused or standing else Exit.DONE
-
-
-def _nothing(cli: Session, plan: Plan, standing: Sequence[Step]) -> Exit:
-    if cli.out.as_json:
-        nothing: dict[str, Any] = {"environment": plan.environment, "run": None, "made": [], "published": []}
-        cli.out.json({**nothing, "refused_before": [step.node for step in standing]})
-    else:
-        cli.out.data("Nothing to do.", *map(_standing, standing))
-    return Exit.REFUSED if standing else Exit.DONE
 
 
 def _standing(step: Step) -> str:

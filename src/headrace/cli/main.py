@@ -65,6 +65,11 @@ SECTIONS: dict[str, dict[str, Verb]] = {
             "parity", "Compare the features that an endpoint answered with and those that training would see."
         ),
         "up": Verb("up", "Look after an environment: apply new data, serve, and roll out, until told to stop."),
+        "triggers": Verb(
+            "triggers",
+            "What makes nodes besides new data: each schedule and trigger, its last fire, and its next time.",
+        ),
+        "trigger": Verb("triggers", "Fire a trigger by hand: `headrace up` then makes its node."),
         "monitors": Verb("monitors", "What the monitors of an environment see in the latest answers."),
         "rollout": Verb("rollout", "Where a roll-out stands, or take its next step by hand."),
     },

@@ -36,6 +36,11 @@ class Session:
         self._executor = workers_of(self._settings())
         self._executor.start()
 
+    def have_a_worker(self) -> None:
+        """Wait until the workers' process has loaded the project, and have one worker at hand."""
+        if self._executor is not None:
+            self._executor.get_ready()
+
     def _settings(self) -> Settings:
         from headrace.project.settings import find, load
 

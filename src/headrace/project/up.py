@@ -4,56 +4,74 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import subprocess
-import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
-from headrace.monitors.monitor import Monitor
-from headrace.ports.canonical import digest_of
+from headrace.project.applying import Applying
+from headrace.project.bell import Bell
+from headrace.project.control import Control
+from headrace.project.events import SECRET, TOKEN, Events, Guard
+from headrace.project.firing import Firing
 from headrace.project.monitoring import Watcher
-from headrace.project.serving import LOOK, Server, endpoints_of, until_told
+from headrace.project.pacing import Pacing
+from headrace.project.serving import LOOK, Server, Where, endpoints_of, until_told
 from headrace.runtime.survey import observe
+from headrace.runtime.triggers import observed_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from collections.abc import Set as AbstractSet
+    from pathlib import Path
     from threading import Event
 
-    from headrace.ports.clock import Clock
-    from headrace.project.serving import Where
     from headrace.project.workspace import Workspace
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
-"""Seconds after an apply that failed, before the next one: doubled each time, up to half an hour."""
+_TRIGGERS = "The triggers cannot be looked at"
 _WATCHING = 12
 """How many looks at the sources there are for one at the monitors: with the default, that is once a minute."""
-_GRACE = 15.0
-"""Seconds that an apply has to end in good order."""
 _HANDOVER = 20.0
 """Seconds from the beginning on during which the address may still be taken."""
-_GOOD = (0, 4)
-"""Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
 
 
-def up(workspace: Workspace, environment: str, where: Where, watch: float, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How an environment is looked after.
+
+    Where it is served, how often its sources are looked at (in seconds), and the address of the supervisor itself; with
+    `fallback`, any free port where that is taken.
+    """
+
+    where: Where = field(default_factory=Where)
+    watch: float = 5.0
+    host: str = "127.0.0.1"
+    port: int = 8181
+    fallback: bool = True
+
+
+def up(workspace: Workspace, environment: str, ways: Ways, say: Callable[[str], None]) -> None:
     """Look after an environment until SIGTERM or SIGINT.
 
-    The sources are looked at every `watch` seconds; new data is applied, as is everything at the beginning. Endpoints
-    are served from the moment at which there are any. While another supervisor of the environment lives, this one
-    stands by, and takes over when the other one is gone.
+    New data is applied, as is everything at the beginning, and what a trigger asks for. Endpoints are served from the
+    moment at which there are any. While another supervisor of the environment lives, this one stands by, and takes
+    over when the other one is gone.
 
     Raises:
-        HeadraceError: What `Server` raises, and HR612 or the like where the project's folder cannot be written.
+        HeadraceError: What `Server` and `Control` raise, and HR612 or the like where the project's folder cannot be
+            written.
     """
     with until_told() as stopping, _alone(workspace, environment, stopping, say) as alone:
         if alone:
-            with Supervisor(workspace, environment, where, watch, say) as supervisor:
-                while not stopping.wait(LOOK):
+            with Supervisor(workspace, environment, ways, say) as supervisor:
+                while not stopping.is_set():
+                    supervisor.wait(LOOK)
                     supervisor.look()
+
+
+def bell_of(workspace: Workspace, environment: str) -> Path:
+    """The bell of the supervisor of an environment."""
+    return workspace.settings.state / "up" / f"{environment}.bell"
 
 
 @contextmanager
@@ -91,53 +109,77 @@ def _locked(descriptor: int) -> bool:
 
 
 class Supervisor:
-    """Looks after one environment for as long as the block, if `look` is called again and again."""
+    """Looks after one environment for as long as the block, if `wait` and `look` are called again and again."""
 
-    def __init__(
-        self, workspace: Workspace, environment: str, where: Where, watch: float, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, workspace: Workspace, environment: str, ways: Ways, say: Callable[[str], None]) -> None:
         self._workspace = workspace
         self._environment = environment
-        self._where = where
-        self._watch = watch
+        self._ways = ways
         self._say = say
         self._stack = ExitStack()
         self._server: Server | None = None
         self._applying = Applying(workspace, environment, say)
-        self._seen: str | None = None
-        self._problem = ""
+        self._firing = Firing(workspace, environment, self._applying.ask, say)
+        self._bell = Bell(bell_of(workspace, environment))
+        self._observed: dict[str, str] | None = None
+        self._problems: dict[str, str] = {}
         self._due = 0.0
         self._watching_due = 0.0
-        self._watcher = Watcher(workspace, environment, self._retrain, say)
+        self._watcher = Watcher(workspace, environment, self._make, say)
         self._began = workspace.clock.monotonic()
 
     def __enter__(self) -> Self:
-        self._say(f"Looking after {self._environment}: its sources are looked at every {self._watch:g} s")
+        self._say(f"Looking after {self._environment}: its sources are looked at every {self._ways.watch:g} s")
+        with self._telling(_TRIGGERS):
+            self._firing.load()  # before any event is taken
+        with ExitStack() as stack:
+            stack.enter_context(self._bell)
+            control = stack.enter_context(self._opened_control())
+            self._say(f"Taking events on {control.address}/events")
+            self._stack = stack.pop_all()
         self._look_at_sources()  # before all else: what comes in from now on is new data
-        self._applying.ask("the beginning", self._unpaced() if self._is_complete() else frozenset())
+        pacing = self._pacing()
+        complete = pacing.paced <= self._workspace.ledger.snapshot(self._environment).pointers.keys()
+        self._ask_for_unpaced("the beginning", pacing if complete else None)
+        self._look_at_triggers()  # what has waited is a part of it
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._stack:
             self._applying.stop()
 
+    def wait(self, patience: float) -> None:
+        """Wait for so many seconds, or until there is something to look at."""
+        self._bell.wait(patience, *self._applying.waits_for)
+
     def look(self) -> None:
         """Do what is due."""
         ended = self._applying.look()
         if ended:
             self._workspace.reload()
-        self._serve()
         now = self._workspace.clock.monotonic()
         if now >= self._due:
-            self._due = now + self._watch
+            self._due = now + self._ways.watch
             self._look_at_sources()
+        self._look_at_triggers()
+        self._serve()
         if self._server is not None and now >= self._watching_due:
-            self._watching_due = now + _WATCHING * self._watch
+            self._watching_due = now + _WATCHING * self._ways.watch
             self._watcher.look()
+        self._applying.look()
 
-    def _retrain(self, node: str, monitor: str) -> None:
+    def _opened_control(self) -> Control:
+        """The supervisor's own address, and what is answered there."""
+        guard = Guard(self._workspace.clock, os.environ.get(SECRET), os.environ.get(TOKEN))
+        events = Events(
+            self._workspace.ledger, self._environment, lambda: self._firing.triggers, guard, self._bell.ring
+        )
+        ways = self._ways
+        return Control(ways.host, ways.port, {("POST", "/events"): events}, fallback=ways.fallback)
+
+    def _make(self, node: str, monitor: str) -> None:
         """Have a node made of what has come in since, with what is made from it."""
-        self._applying.ask(f"{monitor} asks for {node}", {node, *self._workspace.graph.descendants(node)})
+        self._applying.ask(f"{monitor} asks for {node}", self._pacing().made_with(node))
 
     def _serve(self) -> None:
         """Serve, from the moment at which there is an endpoint."""
@@ -151,121 +193,48 @@ class Supervisor:
                 raise
             return
         try:
-            server = Server(self._workspace, self._environment, self._where, self._say)
+            server = Server(self._workspace, self._environment, self._ways.where, self._say)
             self._server = self._stack.enter_context(server)
         except HeadraceError as error:
             # Where another supervisor was killed, its processes may still give their last answers at this address.
             if error.code != "HR952" or self._workspace.clock.monotonic() > self._began + _HANDOVER:
                 raise
 
-    def _paced(self) -> frozenset[str]:
-        """What is made when a monitor asks for it, rather than when data comes in; with what is made from it."""
-        graph = self._workspace.graph
-        asked = {
-            each.node
-            for node in graph
-            if isinstance(node, Monitor)
-            for each in node.watch.then
-            if each.kind == "retrain"
-        }
-        return frozenset(asked.union(*(graph.descendants(name) for name in asked)))
+    def _pacing(self) -> Pacing:
+        return Pacing.of(self._workspace.pipeline, self._workspace.graph)
 
-    def _unpaced(self) -> frozenset[str]:
-        """What is made when data comes in; empty where that is everything."""
-        paced = self._paced()
-        return frozenset(self._workspace.graph.nodes) - paced if paced else frozenset()
-
-    def _is_complete(self) -> bool:
-        """Whether the environment has something of all that is made when a monitor asks for it."""
-        snapshot = self._workspace.ledger.snapshot(self._environment)
-        return self._paced() <= snapshot.pointers.keys()
+    def _ask_for_unpaced(self, reason: str, pacing: Pacing | None) -> None:
+        """Ask for an apply of all that new data makes; without a pacing, of everything."""
+        if pacing is None or not pacing.paced:
+            self._applying.ask(reason)
+        elif pacing.unpaced:
+            self._applying.ask(reason, pacing.unpaced)
 
     def _look_at_sources(self) -> None:
         """Ask for an apply where a source holds something else than when one was asked for last."""
-        try:
+        with self._telling("The sources cannot be looked at"):
             snapshot = self._workspace.ledger.snapshot(self._environment)
             found = observe(self._workspace.graph, self._workspace.settings.folder, snapshot)
-        except HeadraceError as error:
-            self._workspace.reload()  # a file that was just being written may have been read
-            if str(error) != self._problem:
-                self._say(f"The sources cannot be looked at: {error.code} {error.what}")
-            self._problem = str(error)
-            return
-        self._problem = ""
-        seen = digest_of({name: dict(each.identity()) for name, each in found.items()})
-        if self._seen is not None and seen != self._seen:
-            self._applying.ask("new data", self._unpaced())
-        self._seen = seen
+            observed = {name: observed_digest(each) for name, each in found.items()}
+            if self._observed is not None and observed != self._observed:
+                self._ask_for_unpaced("new data", self._pacing())
+            self._observed = observed
 
+    def _look_at_triggers(self) -> None:
+        """Fire what is due. A process stands by for the next apply where there is anything that may ask for one."""
+        with self._telling(_TRIGGERS):
+            self._firing.look(self._observed or {})
+            self._applying.keep_ready(wanted=bool(self._firing.triggers))
 
-class Applying:
-    """Applies an environment in a process of its own, once at a time. What is asked for meanwhile comes next."""
-
-    def __init__(self, workspace: Workspace, environment: str, say: Callable[[str], None]) -> None:
-        self._clock: Clock = workspace.clock
-        self._command = [sys.executable, "-m", "headrace.cli.main", "apply", environment, "--quiet"]
-        self._folder = workspace.settings.folder
-        self._say = say
-        self._asked: dict[str, AbstractSet[str]] = {}
-        self._under_way: AbstractSet[str] = frozenset()
-        self._process: subprocess.Popen[str] | None = None
-        self._due = 0.0
-        self._pause = _FIRST_PAUSE
-
-    def ask(self, reason: str, only: AbstractSet[str] = frozenset()) -> None:
-        """Have the environment applied as soon as can be, all of it or `only` these nodes and what they are made from.
-
-        A pause after a failure is over with that. What is asked for several times before it begins is done once.
-        """
-        asked = self._asked.get(reason)
-        self._asked[reason] = only if asked is None else asked | only if asked and only else frozenset()
-        self._due = 0.0
-
-    def look(self) -> bool:
-        """Begin what was asked for; answers whether an apply has ended."""
-        if self._process is None:
-            if self._asked and self._clock.monotonic() >= self._due:
-                self._begin()
-            return False
-        code = self._process.poll()
-        if code is None:
-            return False
-        self._end(self._process, code)
-        return True
-
-    def stop(self) -> None:
-        """End an apply that is under way; the next one goes on where it was."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGINT)
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Tell of an error, once, and go on: a file that was just being written may have been read."""
         try:
-            self._process.communicate(timeout=_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-
-    def _begin(self) -> None:
-        self._say(f"Applying: {', '.join(self._asked)}")
-        self._under_way = frozenset[str]().union(*self._asked.values()) if all(self._asked.values()) else frozenset()
-        self._asked.clear()
-        self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [*self._command, *(f"--only={name}" for name in sorted(self._under_way))],
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the supervisor, which ends it in good order
-        )
-
-    def _end(self, process: subprocess.Popen[str], code: int) -> None:
-        said, _ = process.communicate()
-        self._process = None
-        for line in said.splitlines():
-            self._say(f"  {line}")
-        if code in _GOOD:
-            self._pause = _FIRST_PAUSE
-            return
-        self._due = self._clock.monotonic() + self._pause
-        self._say(f"The apply ended with {code}; another one begins in {self._pause:g} s")
-        self._asked.setdefault(f"again after an apply that ended with {code}", self._under_way)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            yield
+        except HeadraceError as error:
+            self._workspace.reload()
+            if self._problems.get(what) != str(error):
+                self._say(f"{what}: {error.code} {error.what}")
+            self._problems[what] = str(error)
+        else:
+            self._problems.pop(what, None)

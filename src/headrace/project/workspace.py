@@ -16,6 +16,7 @@ from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
 from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
+from headrace.project.pacing import Pacing
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.project.workers import workers_of
 from headrace.runtime.collect import collect, find_garbage
@@ -113,7 +114,8 @@ class Workspace:
         return Question(name, None if name == main else main, frozenset(refresh), frozenset(only))
 
     def plan(self, question: Question) -> Plan:
-        """Observe the sources and plan. Changes nothing."""
+        """Observe the sources and plan. Changes nothing. Raises HR969 for a view that its schedule makes too late."""
+        Pacing.of(self.pipeline, self.graph).refuse_too_slow()
         return survey(self.graph, self.coded, self.ledger, question, self.settings.folder)
 
     def warm_up(self) -> None:

@@ -97,6 +97,11 @@ class ProcessExecutor:
         ours.sendall(len(content).to_bytes(8, "big") + content)
         self._control = ours
 
+    def get_ready(self) -> None:
+        """Wait until the project is loaded, and have one worker at hand. Raises what loading raised, HR704."""
+        if not self._workers:
+            self._fork()
+
     def submit(self, job: Job) -> None:
         """See `Executor`."""
         worker = next((each for each in self._workers if each.node is None), None) or self._fork()

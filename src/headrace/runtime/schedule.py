@@ -18,6 +18,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
+from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -42,6 +43,7 @@ _LATE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 _FAR = timedelta(days=2)
+_CYCLE = 9 * 366  # days: within them, 29 February comes again
 _BEFORE_ALL = (-1, 0)  # an hour and a minute before any other
 
 
@@ -214,6 +216,18 @@ def due(schedule: Schedule, last: datetime | None, now: datetime) -> Due | None:
     if schedule.missed == "skip" and _utc(now) - at > _LATE:
         return None
     return Due(at, 0 if last is None else _between(schedule, last, at))
+
+
+def longest_gap(schedule: Schedule) -> timedelta:
+    """The longest time between two of its times that follow each other, changes of clocks aside."""
+    if isinstance(schedule, Every):
+        return schedule.interval
+    fields = parsed(schedule.expression)
+    of_day = [timedelta(hours=hour, minutes=minute) for hour in fields.hours for minute in fields.minutes]
+    gaps = [later - earlier for earlier, later in pairwise(of_day)]
+    days = [day for day in (_ANCHOR.date() + number * _DAY for number in range(_CYCLE)) if fields.on(day)]
+    gaps += [(later - earlier) - (of_day[-1] - of_day[0]) for earlier, later in pairwise(days)]
+    return max(gaps, default=_CYCLE * _DAY)
 
 
 def _between(schedule: Schedule, last: datetime, at: datetime) -> int:

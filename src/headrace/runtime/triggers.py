@@ -14,9 +14,10 @@ highest number says it all.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import digest_of
@@ -26,6 +27,7 @@ from headrace.runtime.schedule import Cron, Due, Every, Schedule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from headrace.graph.node import Node
     from headrace.ports.records import Facts, Observation, PointerChange, Signal
 
 EVENT: Final = "event"
@@ -33,6 +35,16 @@ EVENT: Final = "event"
 
 BY_HAND: Final = "by hand"
 """The kind of a signal that a person sent."""
+
+_NAME = re.compile(r"[\w.-]{1,200}")
+
+
+class Declared(Protocol):
+    """A node, or a class of features."""
+
+    @property
+    def __headrace_node__(self) -> str:
+        """The name of the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,26 @@ class ByHand:
 
 
 Cause: TypeAlias = Schedule | NewData | Published | Event | ByHand
+
+
+def published(*nodes: Declared) -> Published:
+    """When one of these nodes has been published: `pipeline.trigger(report, on=published(orders))`."""
+    return Published(tuple(node.__headrace_node__ for node in nodes))
+
+
+def new_data(source: Declared) -> NewData:
+    """When a source holds something new: `pipeline.trigger(orders, on=new_data(raw_orders))`."""
+    return NewData(source.__headrace_node__)
+
+
+def event(type: str) -> Event:  # noqa: A002 - what CloudEvents call it
+    """When an event of this type comes in, at the address of `headrace up`: `on=event("com.example.refresh")`."""
+    return Event(type)
+
+
+def by_hand() -> ByHand:
+    """When somebody calls `headrace trigger`, and only then; every other trigger can be fired by hand as well."""
+    return ByHand()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +198,50 @@ class _Finding:
     mark: Facts
 
 
+def declared(node: Declared, cause: Cause, name: str | None, nodes: Mapping[str, Node]) -> Trigger:
+    """A trigger as it is declared on a pipeline of these nodes. Raises HR948 for what it cannot be."""
+    target = _known(node, nodes, "node")
+    if isinstance(cause, NewData):
+        _known(_Named(cause.source), nodes, "source")
+        if nodes[cause.source].inputs:
+            raise HeadraceError("HR948", f"{cause.source} is no source", fix=f"Use on=published({cause.source}).")
+    elif isinstance(cause, Published):
+        for each in cause.nodes:
+            _known(_Named(each), nodes, "node")
+    elif not isinstance(cause, Every | Cron | Event | ByHand):
+        raise HeadraceError("HR948", f"{target} cannot be made on {cause!r}")
+    name = f"{target}-{_suffix(cause)}" if name is None else name
+    if not _NAME.fullmatch(name):
+        raise HeadraceError("HR948", f"{name!r} is no name of a trigger", fix="Use letters, digits, _, - and dots.")
+    return Trigger(name, target, cause)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A node of which only the name is known."""
+
+    __headrace_node__: str
+
+
+def _known(node: Declared, nodes: Mapping[str, Node], what: str) -> str:
+    name: object = getattr(node, "__headrace_node__", None)
+    if not isinstance(name, str) or name not in nodes:
+        raise HeadraceError("HR948", f"{name or node!r} is no {what} of this pipeline")
+    return name
+
+
+def _suffix(cause: Cause) -> str:
+    """What a trigger is called after, besides its node."""
+    if isinstance(cause, Every | Cron):
+        return "schedule"
+    if isinstance(cause, ByHand):
+        return "by-hand"
+    names = (
+        cause.nodes if isinstance(cause, Published) else (cause.source if isinstance(cause, NewData) else cause.type,)
+    )
+    return "-".join(["on", *names])
+
+
 def fires(triggers: Sequence[Trigger], known: Known, now: datetime) -> list[Fire]:
     """What is due, sorted by the name of the trigger; at most one fire for each. Errors as for `checked`."""
     due = (_fire(trigger, known, now) for trigger in sorted(checked(triggers), key=lambda trigger: trigger.name))
@@ -184,28 +260,26 @@ def checked(triggers: Sequence[Trigger]) -> Sequence[Trigger]:
     return triggers
 
 
-def by_hand(trigger: Trigger, body: Facts) -> SendSignal:
+def subject_of(environment: str, trigger: str) -> str:
+    """Whom a signal is for: a trigger of one environment."""
+    return f"{environment}:{trigger}"
+
+
+def asked_by_hand(environment: str, trigger: Trigger, body: Facts) -> SendSignal:
     """The signal that fires a trigger by hand; `body` says who asks and why."""
-    return SendSignal(BY_HAND, trigger.name, body)
+    return SendSignal(BY_HAND, subject_of(environment, trigger.name), body)
 
 
-def event(triggers: Iterable[Trigger], kind: str, body: Facts) -> list[SendSignal]:
+def signals_of(environment: str, triggers: Iterable[Trigger], kind: str, body: Facts) -> list[SendSignal]:
     """The signals of an event of this type: one for each trigger that waits for it, to be written in one call."""
     waiting = (each.name for each in triggers if isinstance(each.cause, Event) and each.cause.type == kind)
-    return [SendSignal(EVENT, name, body) for name in sorted(waiting)]
+    return [SendSignal(EVENT, subject_of(environment, name), body) for name in sorted(waiting)]
 
 
 def covered(known: Known) -> list[int]:
     """Signals that a recorded fire has seen to and that still wait to be consumed, in order."""
-    return sorted(
-        each.id for each in known.signals if _addressed(each) and each.id <= _mark(known, each.subject).signal
-    )
-
-
-def unclaimed(triggers: Sequence[Trigger], known: Known) -> list[Signal]:
-    """Signals for triggers that are not declared: they wait until one of this name is, or somebody consumes them."""
-    names = {trigger.name for trigger in triggers}
-    return [each for each in known.signals if _addressed(each) and each.subject not in names]
+    seen = {subject_of(known.environment, name): mark.signal for name, mark in known.marks.items()}
+    return sorted(each.id for each in known.signals if _addressed(each) and each.id <= seen.get(each.subject, 0))
 
 
 def observed_digest(observation: Observation) -> str:
@@ -276,7 +350,8 @@ def _of_publishes(cause: Published, known: Known, mark: Mark) -> _Finding | None
 
 
 def _of_signals(trigger: Trigger, known: Known, mark: Mark) -> _Finding | None:
-    waiting = [each for each in known.signals if each.subject == trigger.name and _addressed(each)]
+    subject = subject_of(known.environment, trigger.name)
+    waiting = [each for each in known.signals if each.subject == subject and _addressed(each)]
     waiting = sorted((each for each in waiting if each.id > mark.signal), key=lambda each: each.id)
     if not waiting:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from headrace.plan.render import has_changes, render
 
 if TYPE_CHECKING:
     from headrace.graph.graph import Graph
+    from headrace.plan.plan import Plan
     from headrace.runtime.survey import Question
 
 Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
@@ -62,7 +64,9 @@ def _problems(cli: Session) -> tuple[list[HeadraceError], int]:
             code_of(node, workspace.settings.folder)
         except HeadraceError as error:
             problems.append(error)
-    return problems, len(graph)
+    from headrace.project.pacing import Pacing
+
+    return [*problems, *Pacing.of(workspace.pipeline, graph).problems()], len(graph)
 
 
 def plan(
@@ -82,12 +86,25 @@ def plan(
     Example: headrace plan dev
     """
     question = cli.workspace.question(environment, refresh=refresh or (), only=only or ())
-    found = cli.workspace.plan(question)
+    found = _with_paces(cli, cli.workspace.plan(question))
     if cli.out.as_json:
         cli.out.json(found.to_json())
     else:
         cli.out.data(*render(found, verbs_of(cli.workspace.graph), everything=everything, command=_command(question)))
     return Exit.FOUND if exit_code and has_changes(found) else Exit.DONE
+
+
+def _with_paces(cli: Session, found: Plan) -> Plan:
+    """The same plan, which also says what makes the nodes that new data alone does not make."""
+    from headrace.project.pacing import Pacing
+
+    paces = Pacing.of(cli.workspace.pipeline, cli.workspace.graph).paces
+    details = {name: f"headrace up makes it {' or '.join(causes)}" for name, causes in paces.items()}
+    steps = [
+        replace(step, details=(*step.details, details[step.node])) if step.node in details else step
+        for step in found.steps
+    ]
+    return replace(found, steps=tuple(steps))
 
 
 def verbs_of(graph: Graph) -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""Applies of one environment for its supervisor, each in a process of its own, one at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from headrace.ports.clock import Clock
+    from headrace.ports.records import Facts
+    from headrace.project.workspace import Workspace
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
+"""Seconds after an apply that failed, before the next one: doubled each time, up to half an hour."""
+_GRACE = 15.0
+"""Seconds that an apply has to end in good order."""
+_GOOD = (0, 4)
+"""Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an apply ended: its exit code, and what `headrace apply --json` tells (nothing where it came to no end)."""
+
+    code: int
+    done: Facts = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether it needs no other one."""
+        return self.code in _GOOD
+
+    @property
+    def run(self) -> str | None:
+        """The run, where there was something to do."""
+        run = self.done.get("run")
+        return None if run is None else str(run)
+
+    def of(self, what: str) -> frozenset[str]:
+        """The nodes under a heading, such as "made"."""
+        return frozenset(self.done.get(what, ()))
+
+
+Then: TypeAlias = Callable[[Ended], None]
+
+
+@dataclass(slots=True)
+class _Wish:
+    """Something that was asked for: only these nodes (none: all), and who is to be told how it ended."""
+
+    only: AbstractSet[str]
+    then: list[Then] = field(default_factory=list)
+
+
+class Applying:
+    """Applies an environment, once at a time. What is asked for meanwhile comes next.
+
+    With `keep_ready`, a process that has loaded the project stands by, so that an apply begins at once.
+    """
+
+    def __init__(self, workspace: Workspace, environment: str, say: Callable[[str], None]) -> None:
+        self._clock: Clock = workspace.clock
+        self._folder = workspace.settings.folder
+        self._environment = environment
+        self._say = say
+        self._asked: dict[str, _Wish] = {}
+        self._under_way: dict[str, _Wish] = {}
+        self._process: _Process | None = None
+        self._standby: _Process | None = None
+        self._ready = False
+        self._due = 0.0
+        self._pause = _FIRST_PAUSE
+
+    def keep_ready(self, *, wanted: bool) -> None:
+        """Whether a process is to stand by; one that ends of its own stays away until the next apply."""
+        if wanted == self._ready:
+            return
+        self._ready = wanted
+        if wanted:
+            self._standby = self._standby or _Process(self._folder, self._environment)
+        elif self._standby is not None:
+            self._standby.stop(0)
+            self._standby = None
+
+    def ask(self, reason: str, only: AbstractSet[str] = frozenset(), then: Then | None = None) -> None:
+        """Have the environment applied as soon as can be, all of it or `only` these nodes and what they are made from.
+
+        A pause after a failure is over with that. What is asked for several times before it begins is done once.
+        `then` is told how it ended; where that was a failure, it is tried again and `then` is told again.
+        """
+        asked = self._asked.get(reason)
+        if asked is None:
+            asked = self._asked[reason] = _Wish(only)
+        else:
+            asked.only = asked.only | only if asked.only and only else frozenset()
+        if then is not None:
+            asked.then.append(then)
+        self._due = 0.0
+
+    def look(self) -> bool:
+        """Begin what was asked for; answers whether an apply has ended."""
+        ended = self._process is not None and self._process.has_ended()
+        if ended:
+            self._end()
+        if self._process is None and self._asked and self._clock.monotonic() >= self._due:
+            self._begin()
+        return ended
+
+    @property
+    def waits_for(self) -> tuple[int, ...]:
+        """A file that can be read from once the apply under way has ended."""
+        return () if self._process is None else (self._process.over,)
+
+    def stop(self) -> None:
+        """End an apply that is under way; the next one goes on where it was."""
+        if self._standby is not None:
+            self._standby.stop(0)
+        if self._process is not None:
+            self._process.stop(_GRACE)
+
+    def _begin(self) -> None:
+        self._say(f"Applying: {', '.join(self._asked)}")
+        self._under_way, self._asked = self._asked, {}
+        wishes = [wish.only for wish in self._under_way.values()]
+        only = sorted(frozenset[str]().union(*wishes)) if all(wishes) else []
+        process, self._standby = self._standby, None
+        if process is None or not process.order(only):
+            process = _Process(self._folder, self._environment)
+            process.order(only)
+        self._process = process
+
+    def _end(self) -> None:
+        process, under_way = self._process, self._under_way
+        if process is None:
+            return
+        ended = process.ended(self._say)
+        self._process, self._under_way = None, {}
+        if ended.good:
+            self._pause = _FIRST_PAUSE
+        else:
+            self._try_again(ended.code, under_way)
+        for wish in under_way.values():
+            for then in wish.then:
+                then(ended)
+        if self._ready and self._standby is None:
+            self._standby = _Process(self._folder, self._environment)
+
+    def _try_again(self, code: int, failed: dict[str, _Wish]) -> None:
+        self._due = self._clock.monotonic() + self._pause if not self._asked else 0.0
+        self._say(f"The apply ended with {code}; another one begins in {self._pause:g} s")
+        wishes = [wish.only for wish in failed.values()]
+        only = frozenset[str]().union(*wishes) if all(wishes) else frozenset[str]()
+        then = [each for wish in failed.values() for each in wish.then]
+        self._asked.setdefault(f"again after an apply that ended with {code}", _Wish(only, then))
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+class _Process:
+    """A process of `headrace.cli.standby`: it loads the project, waits for its order, applies, and ends."""
+
+    def __init__(self, folder: Path, environment: str) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+        self._result = tempfile.TemporaryFile()  # noqa: SIM115 - the same
+        self.over, theirs = os.pipe()
+        """Its other end is held by the process alone: it can be read from once the process has ended."""
+        command = [sys.executable, "-m", "headrace.cli.standby", environment, str(self._result.fileno())]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            pass_fds=(self._result.fileno(), theirs),
+            start_new_session=True,  # Ctrl-C is for the supervisor, which ends it in good order
+        )
+        os.close(theirs)
+
+    def order(self, only: list[str]) -> bool:
+        """Tell it what to apply; answers whether it is there to hear it."""
+        try:
+            self._write(json.dumps({"only": only}).encode() + b"\n")
+        except BrokenPipeError:
+            self.stop(0)
+            return False
+        return True
+
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
+    def ended(self, say: Callable[[str], None]) -> Ended:
+        """How it ended; what it had to say is said."""
+        code = self._process.wait()
+        self._said.seek(0)
+        for line in self._said.read().decode(errors="replace").splitlines():
+            say(f"  {line}")
+        self._result.seek(0)
+        content = self._result.read()
+        self._close()
+        return Ended(code, json.loads(content) if content else {})
+
+    def stop(self, grace: float) -> None:
+        """End it: in good order within so many seconds, then by force."""
+        try:
+            if grace:
+                self._process.send_signal(signal.SIGINT)
+                self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
+    def _write(self, order: bytes) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.write(order)
+            self._process.stdin.close()
+
+    def _close(self) -> None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        self._said.close()
+        self._result.close()
+        os.close(self.over)

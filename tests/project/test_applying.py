@@ -1,0 +1,173 @@
+"""Applies of a supervisor, in real processes: one at a time, with the present code, and again after a failure."""
+
+from __future__ import annotations
+
+import select
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headrace.adapters.clocks import SimulatedClock
+from headrace.project.applying import Applying
+from headrace.project.loadedfiles import LoadedFiles
+from tests.support.projects import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from headrace.project.applying import Ended
+
+
+@dataclass
+class Applies:
+    """A project, its applies, what they said and how they ended."""
+
+    project: Project
+    applying: Applying
+    clock: SimulatedClock
+    said: list[str]
+    ended: list[tuple[str, Ended]] = field(default_factory=list)
+
+    def ask(self, reason: str, *only: str) -> None:
+        self.applying.ask(reason, frozenset(only), lambda ended: self.ended.append((reason, ended)))
+
+    def until_ended(self) -> None:
+        assert not self.applying.look()
+        ready, _, _ = select.select(self.applying.waits_for, [], [], 90)
+        assert ready
+        while not self.applying.look():
+            pass
+
+
+@pytest.fixture
+def applies(tmp_path: Path) -> Iterator[Applies]:
+    with applies_in(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def applies_in(folder: Path) -> Iterator[Applies]:
+    project = Project(folder / "shop")
+    project.write_batch("01", range(5))
+    clock, said = SimulatedClock(), list[str]()
+    with project.opened() as workspace:
+        workspace.clock = clock  # type: ignore[assignment]  # what a clock is, it does
+        applying = Applying(workspace, "prod", said.append)
+        try:
+            yield Applies(project, applying, clock, said)
+        finally:
+            applying.stop()
+
+
+def test_what_is_asked_for_before_it_begins_is_done_at_once(applies: Applies) -> None:
+    applies.ask("one", "raw")
+    applies.ask("two", "orders")
+    applies.until_ended()
+    assert applies.said[0] == "Applying: one, two"
+    assert [reason for reason, _ in applies.ended] == ["one", "two"]
+    ended = applies.ended[0][1]
+    assert (ended.code, ended.good) == (0, True)
+    assert ended.of("made") == {"raw", "orders"}
+    assert ended.run is not None
+    assert ended.run in applies.said[1]
+
+
+def test_what_is_asked_for_meanwhile_comes_next(applies: Applies) -> None:
+    applies.ask("one", "raw")
+    applies.applying.look()
+    applies.ask("two", "orders")
+    applies.until_ended()
+    assert [reason for reason, _ in applies.ended] == ["one"]
+    applies.until_ended()
+    assert [ended.of("made") for _, ended in applies.ended] == [{"raw"}, {"orders"}]
+
+
+def test_everything_is_asked_for_by_nothing_in_particular(applies: Applies) -> None:
+    applies.ask("one", "raw")
+    applies.ask("all")
+    applies.until_ended()
+    assert applies.ended[0][1].of("made") == {"raw", "orders", "by_shop"}
+    applies.ask("again")
+    applies.until_ended()
+    assert applies.ended[-1][1].run is None
+    assert not applies.ended[-1][1].of("made")
+
+
+def test_a_failure_is_tried_again_after_longer_and_longer(applies: Applies) -> None:
+    good = applies.project.code
+    applies.project.edit("rows.with_columns", "rows.with_colums")
+    applies.ask("one")
+    applies.until_ended()
+    assert applies.said[-1] == "The apply ended with 3; another one begins in 5 s"
+    assert (applies.ended[0][1].good, applies.ended[0][1].code) == (False, 3)
+    applies.applying.look()
+    assert applies.applying.waits_for == ()
+    applies.clock.sleep(5)
+    applies.until_ended()
+    assert applies.said[-1] == "The apply ended with 3; another one begins in 10 s"
+    applies.project.write_code(good)
+    applies.ask("two", "raw")  # ends the pause
+    applies.until_ended()
+    assert [(reason, ended.good) for reason, ended in applies.ended] == [
+        ("one", False),
+        ("one", False),
+        ("one", True),
+        ("two", True),
+    ]
+    assert applies.ended[-1][1].of("published") == {"orders", "by_shop"}
+
+
+def test_one_that_stands_by_applies_the_present_code(applies: Applies) -> None:
+    applies.applying.keep_ready(wanted=True)
+    applies.ask("one")
+    applies.until_ended()
+    applies.project.edit("FACTOR = 1", "FACTOR = 3")
+    applies.ask("two")
+    applies.until_ended()
+    assert {reason: ended.of("made") for reason, ended in applies.ended}["two"] == {"orders", "by_shop"}
+    assert applies.project.rows("by_shop") == [("a", 5, 30.0)]
+
+
+def test_one_that_cannot_load_the_project_says_so_when_it_is_to_apply(applies: Applies) -> None:
+    good = applies.project.code
+    applies.project.write_code("import nothing_of_this_name")
+    applies.applying.keep_ready(wanted=True)
+    applies.ask("one")
+    applies.until_ended()
+    assert "HR804" in " ".join(applies.said)
+    applies.project.write_code(good)
+    applies.ask("two")
+    applies.until_ended()
+    assert applies.ended[-1][1].good
+
+
+def test_it_can_be_stopped_at_any_time(tmp_path: Path) -> None:
+    with applies_in(tmp_path) as applies:
+        applies.applying.keep_ready(wanted=True)
+        applies.applying.keep_ready(wanted=False)
+        applies.applying.keep_ready(wanted=True)
+        applies.ask("one")
+        applies.applying.look()
+
+
+def test_files_that_were_read_while_loading_are_noticed_when_they_change(tmp_path: Path) -> None:
+    state = tmp_path / ".headrace"
+    state.mkdir()
+    query, later, own = tmp_path / "query.sql", tmp_path / "later.sql", state / "own"
+    for path in (query, later, own):
+        path.write_text("select 1")
+    files = LoadedFiles(tmp_path, state)
+    with files.watching():
+        query.read_text()
+        own.read_text()
+        (tmp_path / "written").write_text("x")
+    later.read_text()
+    assert not files.changed()
+    for path in (later, own, tmp_path / "written"):
+        path.write_text("select 22")
+    assert not files.changed()
+    query.write_text("select 22")
+    assert files.changed()
