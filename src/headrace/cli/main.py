@@ -41,7 +41,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "demo": Verb("begin", "See it work: a year of real flights, from raw files to a gated model."),
     },
     "Work": {
-        "check": Verb("work", "Look for mistakes that can be seen without data."),
+        "check": Verb("work", "Look for mistakes before anything is made."),
         "plan": Verb("work", "Show what apply would do, and why. Changes nothing."),
         "apply": Verb("work", "Make what is out of date, and publish it."),
         "retrain": Verb("work", "Make a node again although nothing it is made from changed."),

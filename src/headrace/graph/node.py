@@ -89,6 +89,10 @@ class Node(ABC):
         """Mistakes that can be seen without data, beyond those that the constructor refuses."""
         return ()
 
+    def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
+        """Mistakes that a sample of data shows; `inputs` are the newest versions of the inputs, by name."""
+        return ()
+
     def consequences(self) -> Sequence[str]:
         """What follows when a new version is published, for people who read a plan."""
         return ()

@@ -123,6 +123,20 @@ class Table(RowsNode):
         """The largest version to append to, for an incremental table."""
         return largest_subset(wanted, live) if self.incremental else None
 
+    def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
+        """Whether an incremental table keeps its promise, f(A + B) = f(A) + f(B): HR417, or as `make`."""
+        if not self.incremental:
+            return ()
+        from headrace.tables.additive import refuse_dependent
+
+        source = cast("Source", self.inputs[0])
+        batches = [frame for _, frame in source.read_batches(inputs[source.name], stores)]
+        try:
+            refuse_dependent(self.name, self.function, self._frames[0], batches)
+        except HeadraceError as error:
+            return (error,)
+        return ()
+
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The clean rows."""
         return stores.tables.scan(version.manifest.outputs[TABLE])

@@ -17,6 +17,7 @@ from headrace.plan.render import has_changes, render
 if TYPE_CHECKING:
     from headrace.graph.graph import Graph
     from headrace.plan.plan import Plan
+    from headrace.project.workspace import Workspace
     from headrace.runtime.survey import Question
 
 Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
@@ -31,9 +32,10 @@ Only = Annotated[
 
 
 def check(cli: Session) -> int:
-    """Look for mistakes that can be seen without data.
+    """Look for mistakes before anything is made.
 
-    Imports the pipeline, checks the wiring, takes every fingerprint, and lets each node check its declaration.
+    Imports the pipeline, checks the wiring, takes every fingerprint, and lets each node check its declaration. Where
+    data has been read, incremental tables are tried on a sample of two batches, apart and together.
 
     Example: headrace check
     """
@@ -64,9 +66,21 @@ def _problems(cli: Session) -> tuple[list[HeadraceError], int]:
             code_of(node, workspace.settings.folder)
         except HeadraceError as error:
             problems.append(error)
+    if not problems and workspace.settings.state.exists():
+        problems += _of_samples(workspace)
     from headrace.project.pacing import Pacing
 
     return [*problems, *Pacing.of(workspace.pipeline, graph).problems()], len(graph)
+
+
+def _of_samples(workspace: Workspace) -> list[HeadraceError]:
+    """What a sample of the data shows, of nodes whose inputs have been made."""
+    problems: list[HeadraceError] = []
+    for node in workspace.graph:
+        newest = {each.name: found[-1] for each in node.inputs if (found := workspace.ledger.versions(each.name))}
+        if len(newest) == len(node.inputs):
+            problems += node.check_sample(newest, workspace.stores)
+    return problems
 
 
 def plan(
