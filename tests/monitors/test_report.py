@@ -75,6 +75,8 @@ def test_quality_is_that_of_answers_whose_labels_are_known() -> None:
     assert 0 < (first.value("roc_auc") or 0) < 1
     assert (last.value("labelled"), last.value("roc_auc")) == (0.0, None)
     assert found.windows[EMPTY_WINDOW].value("labelled") is None
+    assert 0 < (last.value("estimated(roc_auc)") or 0) < 1
+    assert last.value("estimated(nothing)") is None
 
 
 def test_a_report_is_plain_data() -> None:

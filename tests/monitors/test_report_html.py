@@ -107,6 +107,7 @@ def test_everything_is_told() -> None:
     assert elements.count("path", "bound") == 2
     assert elements.count("path", "band") > 10
     text = " ".join(elements.texts)
+    assert "estimated(roc_auc)" in text
     assert f"held: {EVIL}" in text
     assert "distance (" in text
     assert "2,000" in text or "1,9" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,7 @@ HOUR: Final = timedelta(hours=1)
 SHARES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """The quantiles that are told of a column."""
 _LEAST: Final = 1e-9
+_ESTIMATED: Final = re.compile(r"estimated\((.+)\)")
 _DAILY_FROM: Final = 12 * 3_600.0
 
 
@@ -96,6 +98,9 @@ class Told:
             return found
         if name == "labelled":
             return self.quality.share.value
+        estimate = _ESTIMATED.fullmatch(name)
+        if estimate is not None:
+            return self.quality.estimated.get(estimate[1])
         metric = self.quality.metrics.get(name)
         return None if metric is None else metric.value
 

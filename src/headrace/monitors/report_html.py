@@ -191,7 +191,8 @@ def _quality(report: Report) -> str:
     if not windows:
         return ""
     names = dict.fromkeys(name for each in windows if each.quality for name in each.quality.metrics if name != "rows")
-    others = [name for name in names if name not in report.measures]
+    guessed = [f"estimated({name})" for each in windows[-1:] if each.quality for name in each.quality.estimated]
+    others = [name for name in [*names, *guessed] if name not in (*report.measures, "estimated(rows)")]
     figures = [_chart(report, name, [_point(each, name, report.every) for each in report.windows]) for name in others]
     rows = [
         [
@@ -203,7 +204,10 @@ def _quality(report: Report) -> str:
         if each.quality is not None
     ]
     heads = ["window from", "labelled", *names]
-    about = "Of the answers whose labels are known by now, with 95 % intervals."
+    about = (
+        "Of the answers whose labels are known by now, with 95 % intervals. What is estimated is told of all answers "
+        "by their scores alone (confidence-based performance estimation), right as far as these are calibrated."
+    )
     table = _table(heads, rows, numbers=range(1, len(heads)))
     return _section("Quality", about, f'<div class="wide">{"".join(figures)}</div>{table}')
 

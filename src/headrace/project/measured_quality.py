@@ -74,13 +74,17 @@ def late_of(subject: Subject) -> Late | None:
     start, after = end - timedelta(seconds=watch.over), end + timedelta(microseconds=1)
     asked = subject.answers(start, after)
     slices = _slices_of(watch, QUALITY)
-    key, *also = (_hidden(name) for name, _ in place["keys"])
-    names = Names(key=key, at=_AT, score=_SCORE, label=_LABEL, known_at=_KNOWN_AT, also=tuple(also))
-    frame = _answers_frame(asked, place, slices)
-    told = _label_rows(subject, place, frame)
+    names, frame = label_names(place), keyed_answers(asked, place, slices)
+    told = label_rows(subject, place, frame)
     found = labelled(frame, told, (start, after), subject.now, names)
     keyed = frame.height - frame.select(names.keys).filter(_any_null(names.keys)).height
     return Late(start, end, keyed, quality(found, slices, facts.get("task", CLASSIFICATION), names))
+
+
+def label_names(place: Facts) -> Names:
+    """How the columns of `keyed_answers` and `label_rows` are called."""
+    key, *also = (_hidden(name) for name, _ in place["keys"])
+    return Names(key=key, at=_AT, score=_SCORE, label=_LABEL, known_at=_KNOWN_AT, also=tuple(also))
 
 
 def late_seen(late: Late | None) -> Seen:
@@ -147,7 +151,7 @@ def _text(value: Json) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _answers_frame(asked: Sequence[Prediction], place: Facts, slices: Sequence[str]) -> pl.DataFrame:
+def keyed_answers(asked: Sequence[Prediction], place: Facts, slices: Sequence[str] = ()) -> pl.DataFrame:
     """The answers with their keys, in the types of the label table."""
     import polars as pl
 
@@ -160,7 +164,7 @@ def _answers_frame(asked: Sequence[Prediction], place: Facts, slices: Sequence[s
     return pl.DataFrame([at, scores, *keys, *(_slice(asked, column) for column in slices)])
 
 
-def _label_rows(subject: Subject, place: Facts, frame: pl.DataFrame) -> pl.DataFrame:
+def label_rows(subject: Subject, place: Facts, frame: pl.DataFrame) -> pl.DataFrame:
     """The labels of these answers, as the environment has them now. Raises HR988."""
     import polars as pl
 

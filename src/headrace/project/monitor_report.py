@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -15,17 +14,18 @@ from headrace.endpoints.answers import Wanted, answers
 from headrace.monitors.counts import Profile
 from headrace.monitors.monitor import REFERENCE
 from headrace.monitors.profiling import window_profile
+from headrace.monitors.quality import labelled, quality
 from headrace.monitors.report import HOUR, Bucket, Every, Report, Told, Watched, every_of, starts, told, with_quality
 from headrace.monitors.sketches import Quantiles
 from headrace.monitors.windows import EPOCH
 from headrace.project.measured import answers_frame
-from headrace.project.measured_quality import late_of
+from headrace.project.measured_quality import keyed_answers, label_names, label_rows
 from headrace.project.measured_subject import Subject
 from headrace.project.monitoring import look, state_of
 from headrace.project.prediction_place import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from headrace.endpoints.log_lines import Prediction
@@ -37,6 +37,7 @@ MOST: Final = 500_000
 """Answers that are read for a report: the latest ones."""
 _SHADOW: Final = "shadow"
 _MICROSECOND: Final = timedelta(microseconds=1)
+_HOUR: Final = HOUR // _MICROSECOND
 
 
 def monitor_report(
@@ -57,52 +58,63 @@ def monitor_report(
     reference = Profile.from_json(json.loads(content))
     begins = starts(now, every)
     wanted = Wanted(monitor.manifest.facts["endpoint"], (begins[0] - EPOCH) // _MICROSECOND, most)
-    hours, read = _hours(answers(place_of(workspace, environment), wanted), monitor, reference)
+    kept = _Kept(monitor, reference)
+    for batch in answers(place_of(workspace, environment), wanted):
+        kept.add(batch)
     empty = Bucket(window_profile(pl.DataFrame(), reference), Quantiles.of(np.empty(0)), 0.0)
     against = (reference, looked.watch.rows)
-    windows = [told(start, every, _within(hours, start, every), empty, against) for start in begins]
+    windows = [told(start, every, kept.within(start, every), empty, against) for start in begins]
     subject = Subject(workspace, environment, monitor, looked.watch, now)
-    with_labels = tuple(_with_labels(subject, each) for each in windows)
-    return Report(_watched(looked, environment), now, every, reference, with_labels, cut=read >= most)
+    labelled_windows = _with_labels(subject, windows, kept.keyed)
+    return Report(_watched(looked, environment), now, every, reference, labelled_windows, cut=kept.read >= most)
 
 
-def _hours(
-    batches: Iterable[Sequence[Prediction]], monitor: Version, reference: Profile
-) -> tuple[dict[int, Bucket], int]:
-    """What is kept of each hour since 1970, and how many answers were read for it."""
-    hours: dict[int, Bucket] = {}
-    read, model = 0, monitor.manifest.facts["model"]
-    for batch in batches:
-        read += len(batch)
-        found: dict[int, list[Prediction]] = defaultdict(list)
-        for each in batch:
-            if each.model == model and each.stage != _SHADOW:
-                found[each.at * _MICROSECOND // HOUR].append(each)
-        for hour, own in found.items():
-            bucket = _bucket(own, monitor, reference)
-            hours[hour] = hours[hour].merge(bucket) if hour in hours else bucket
-    return hours, read
+class _Kept:
+    """What is kept of answers: `read` of them; hours since 1970; and what it takes to find their labels."""
+
+    def __init__(self, monitor: Version, reference: Profile) -> None:
+        self.read = 0
+        self.keyed: list[pl.DataFrame] = []
+        self._monitor, self._reference = monitor, reference
+        self._hours: dict[int, Bucket] = {}
+
+    def add(self, batch: Sequence[Prediction]) -> None:
+        """Keep what there is to keep of some answers, and let them go."""
+        facts, found = self._monitor.manifest.facts, defaultdict[int, "list[Prediction]"](list)
+        self.read += len(batch)
+        own = [each for each in batch if each.model == facts["model"] and each.stage != _SHADOW]
+        if facts.get("labels") is not None:
+            self.keyed.append(keyed_answers(own, facts["labels"]))
+        for each in own:
+            found[each.at // _HOUR].append(each)
+        for hour, within in found.items():
+            bucket = self._bucket(within)
+            self._hours[hour] = self._hours[hour].merge(bucket) if hour in self._hours else bucket
+
+    def within(self, start: datetime, every: Every) -> list[Bucket]:
+        """The hours of a window, in their order."""
+        first = (start - EPOCH) // HOUR
+        return [self._hours[hour] for hour in range(first, first + every.length // HOUR) if hour in self._hours]
+
+    def _bucket(self, found: Sequence[Prediction]) -> Bucket:
+        millis = np.array([each.micros for each in found]) / 1000
+        profile = window_profile(answers_frame(self._monitor, found), self._reference)
+        return Bucket(profile, Quantiles.of(millis), float(millis.sum()))
 
 
-def _bucket(found: Sequence[Prediction], monitor: Version, reference: Profile) -> Bucket:
-    millis = np.array([each.micros for each in found]) / 1000
-    return Bucket(window_profile(answers_frame(monitor, found), reference), Quantiles.of(millis), float(millis.sum()))
-
-
-def _within(hours: Mapping[int, Bucket], start: datetime, every: Every) -> list[Bucket]:
-    """The hours of a window, in their order."""
-    first = (start - EPOCH) // HOUR
-    return [hours[hour] for hour in range(first, first + every.length // HOUR) if hour in hours]
-
-
-def _with_labels(subject: Subject, window: Told) -> Told:
-    """A window with the quality of its answers, by the labels that are known now."""
-    if subject.monitor.manifest.facts.get("labels") is None or not window.answers:
-        return window
-    end = min(window.end, subject.now)
-    over, settle = (end - window.start).total_seconds(), (subject.now - end).total_seconds()
-    late = late_of(replace(subject, watch=replace(subject.watch, over=over, settle=settle)))
-    return window if late is None else with_quality(window, late.quality.overall)
+def _with_labels(subject: Subject, windows: Sequence[Told], keyed: Sequence[pl.DataFrame]) -> tuple[Told, ...]:
+    """Windows with the quality of their answers, by the labels that are known now."""
+    facts = subject.monitor.manifest.facts
+    if not keyed:
+        return tuple(windows)
+    names, asked = label_names(facts["labels"]), pl.concat(keyed)
+    known = label_rows(subject, facts["labels"], asked)
+    found = []
+    for window in windows:
+        rows = labelled(asked, known, (window.start, window.end), subject.now, names)
+        part = quality(rows, task=facts["task"], names=names).overall if rows.height else None
+        found.append(with_quality(window, part))
+    return tuple(found)
 
 
 def _watched(looked: Looked, environment: str) -> Watched:
