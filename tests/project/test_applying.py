@@ -66,7 +66,7 @@ def test_what_is_asked_for_before_it_begins_is_done_at_once(applies: Applies) ->
     applies.ask("one", "raw")
     applies.ask("two", "orders")
     applies.until_ended()
-    assert applies.said[0] == "Applying: one, two"
+    assert applies.said[0] == "Applying: one; two"
     assert [reason for reason, _ in applies.ended] == ["one", "two"]
     ended = applies.ended[0][1]
     assert (ended.code, ended.good) == (0, True)

@@ -130,13 +130,13 @@ def test_a_trigger_counts_from_its_declaration_on(world: World) -> None:
 def test_each_cause_fires_once(world: World) -> None:
     world.look()
     world.clock.sleep(HOUR)
-    assert world.look() == [f"{SCHEDULE}, scheduled for 2026-01-05 10:00:00 UTC"]
+    assert world.look() == [f"{SCHEDULE} (scheduled for 2026-01-05 10:00:00 UTC)"]
     world.event()
-    assert world.look() == [f"{HOOK}, 1 event"]
+    assert world.look() == [f"{HOOK} (1 event)"]
     world.publish("orders", "k1")
-    assert world.look() == [f"{FOLLOW}, orders published"]
+    assert world.look() == [f"{FOLLOW} (orders published)"]
     world.observed["raw"] = "two"
-    assert world.look() == [f"{FILES}, new data at raw"]
+    assert world.look() == [f"{FILES} (new data at raw)"]
     assert [only for _, only, _ in world.asked] == [frozenset({"by_shop"})] * 3 + [frozenset({"orders"})]
     world.end(run="r", made=["by_shop"])
     assert world.look() == []
@@ -149,7 +149,7 @@ def test_a_fire_takes_its_signals_with_it(world: World) -> None:
         world.event()
     world.by_hand(HOOK)
     assert world.waiting(HOOK) == 101
-    assert world.look() == [f"{HOOK}, 100 events; asked for by hand"]
+    assert world.look() == [f"{HOOK} (100 events; asked for by hand)"]
     assert world.waiting(HOOK) == 0
 
 
@@ -162,7 +162,7 @@ def test_what_comes_up_while_its_apply_is_busy_fires_afterwards_once(world: Worl
         assert world.look() == []
     assert world.waiting(HOOK) == 3
     world.end(run="r", made=["by_shop"])
-    assert world.look() == [f"{HOOK}, 3 events"]
+    assert world.look() == [f"{HOOK} (3 events)"]
 
 
 def test_what_comes_up_after_a_failure_fires_at_once_and_both_are_settled_in_the_end(world: World) -> None:
@@ -171,7 +171,7 @@ def test_what_comes_up_after_a_failure_fires_at_once_and_both_are_settled_in_the
     world.look()
     world.fail()
     world.event()
-    assert world.look() == [f"{HOOK}, 1 event"]
+    assert world.look() == [f"{HOOK} (1 event)"]
     world.end(run="r", made=["by_shop"])
     world.look()
     assert world.outcomes(HOOK) == [("1 event", "made by_shop"), ("1 event", "made by_shop"), ("declared", None)]
@@ -202,7 +202,7 @@ def test_one_who_takes_over_goes_on_with_a_fire_of_which_nothing_came(world: Wor
     world.event()
     world.look()
     world.take_over()
-    assert world.look() == [f"{HOOK}, again, 1 event"]
+    assert world.look() == [f"{HOOK} (again: 1 event)"]
     world.end(run="r", made=["by_shop"])
     world.look()
     world.take_over()
@@ -214,7 +214,7 @@ def test_a_schedule_that_was_missed_is_caught_up_once(world: World) -> None:
     world.look()
     world.clock.sleep(10 * HOUR)
     world.take_over()
-    assert world.look() == [f"{SCHEDULE}, scheduled for 2026-01-05 19:00:00 UTC, and 9 missed before"]
+    assert world.look() == [f"{SCHEDULE} (scheduled for 2026-01-05 19:00:00 UTC, and 9 missed before)"]
 
 
 def test_a_schedule_may_let_go_what_was_missed(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_schedule_may_let_go_what_was_missed(tmp_path: Path) -> None:
         world.take_over()
         assert world.look() == []
         world.clock.sleep(HOUR / 2)
-        assert world.look() == [f"{SCHEDULE}, scheduled for 2026-01-05 20:00:00 UTC, and 10 missed before"]
+        assert world.look() == [f"{SCHEDULE} (scheduled for 2026-01-05 20:00:00 UTC, and 10 missed before)"]
 
 
 def test_a_changed_declaration_counts_from_the_change_on(world: World, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_changed_declaration_counts_from_the_change_on(world: World, tmp_path:
         "declared",
     ]
     world.clock.sleep(HOUR / 4)
-    assert world.look() == [f"{SCHEDULE}, scheduled for 2026-01-05 10:45:00 UTC"]
+    assert world.look() == [f"{SCHEDULE} (scheduled for 2026-01-05 10:45:00 UTC)"]
 
 
 def test_a_source_that_was_never_seen_is_waited_for(world: World) -> None:
@@ -254,7 +254,7 @@ def test_a_source_that_was_never_seen_is_waited_for(world: World) -> None:
     world.observed["raw"] = seen
     assert world.look() == []
     world.observed["raw"] = "two"
-    assert world.look() == [f"{FILES}, new data at raw"]
+    assert world.look() == [f"{FILES} (new data at raw)"]
 
 
 def test_signals_of_another_environment_are_left_alone(world: World) -> None:

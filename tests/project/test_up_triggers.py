@@ -78,7 +78,7 @@ def test_an_event_has_its_node_made_and_new_data_alone_does_not(project: Project
         told.until("published to prod")
         assert effects(project) == 1
         assert send(address)["triggers"] == [HOOK]
-        assert f"{HOOK}, 1 event" in told.until("Applying")
+        assert f"{HOOK} (1 event)" in told.until("Applying")
         assert told.until(f"{HOOK}: ").strip() == f"{HOOK}: made report"
         assert send(address)["seen_before"] is True
         assert send(address, 2)["seen_before"] is False
@@ -93,7 +93,7 @@ def test_a_call_by_hand_waits_for_a_supervisor_and_wakes_one(project: Project) -
     assert "3 nodes to make: raw, orders, by_shop" in said
     assert "it waits for `headrace up prod`" in said
     with upheld(project) as told:
-        assert "by_shop-by-hand, asked for by hand" in told.until("Applying: the beginning")
+        assert "by_shop-by-hand (asked for by hand)" in told.until("Applying: the beginning")
         told.until("by_shop-by-hand: ")
         assert "it begins at once" in headrace(project, "trigger", "by_shop-by-hand", "--reason", "to be sure")
         assert told.until("by_shop-by-hand: ").strip() == "by_shop-by-hand: nothing new to learn from"

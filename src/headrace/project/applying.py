@@ -129,7 +129,7 @@ class Applying:
             self._process.stop(_GRACE)
 
     def _begin(self) -> None:
-        self._say(f"Applying: {', '.join(self._asked)}")
+        self._say(f"Applying: {'; '.join(self._asked)}")
         self._under_way, self._asked = self._asked, {}
         wishes = [wish.only for wish in self._under_way.values()]
         only = sorted(frozenset[str]().union(*wishes)) if all(wishes) else []

@@ -141,7 +141,7 @@ class Firing:
             if standing is not None:
                 self._standing[trigger.name] = standing
                 if standing.record.is_open:
-                    self._start(trigger, standing.record, f"again, {standing.record.reason}")
+                    self._start(trigger, standing.record, f"again: {standing.record.reason}")
         if standing is None or (standing.record.cause != str(trigger.cause) and not standing.is_busy):
             self._declare(trigger, standing, now)
 
@@ -178,7 +178,7 @@ class Firing:
         def then(ended: Ended) -> None:
             self._ended.append(_End(trigger, record, ended, frozenset(pacing.graph.ancestors(made))))
 
-        self._ask(f"{trigger.name}, {reason}", made, then)
+        self._ask(f"{trigger.name} ({reason})", made, then)
 
     def _settle(self, end: _End) -> None:
         """Record what came of a fire. Nothing is recorded of a failure: its apply is tried again."""
