@@ -58,6 +58,14 @@ BENCHES = {
     "drift": Bench("benchmarks.drift", "50 columns x 1M rows against their reference", 5, alone=True),
     "wide": Bench("benchmarks.drift_wide", "1,000 columns x 10M rows against their reference", 1, alone=True),
     "evidently": Bench("benchmarks.rivals.evidently.bench", "Evidently: 50 columns x 1M rows, PSI", 1, alone=True),
+    "events": Bench(
+        "benchmarks.events", "Headrace: from an event over HTTP to the first line of its task", 2, alone=True
+    ),
+    "replay": Bench("benchmarks.replay", "a year of flights under four policies, on two cores", 2, alone=True),
+    "prefect-events": Bench(
+        "benchmarks.rivals.prefect.events", "Prefect: the same, by a run of a deployment", 1, alone=True
+    ),
+    "airflow-events": Bench("benchmarks.rivals.airflow.events", "Airflow: the same, by a run of a DAG", 1, alone=True),
     "prefect": Bench("benchmarks.rivals.prefect.bench", "Prefect with a local server: chain, fan-out", 3),
     "dagster": Bench("benchmarks.rivals.dagster.bench", "Dagster in process: chain, fan-out", 3),
     "airflow": Bench("benchmarks.rivals.airflow.bench", "Airflow's scheduler on PostgreSQL: chain, fan-out", 2),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from airflow.sdk import dag, task
 
@@ -44,6 +45,19 @@ def fan_out() -> None:
     join(step.expand(number=list(range(int(os.environ["BENCH_FAN"])))))
 
 
+@task
+def begin() -> None:
+    """Say so."""
+    Path(os.environ["BENCH_PIPE"]).write_text("begun\n", encoding="utf-8")
+
+
+@dag(schedule=None)
+def tell() -> None:
+    """One step that says when it begins."""
+    begin()
+
+
 warm_up()
 chain()
 fan_out()
+tell()

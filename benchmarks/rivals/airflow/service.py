@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.support.children import Child
 
 _TIMEOUT = 180.0
-_DAGS = ("warm_up", "chain", "fan_out")
+_DAGS = ("warm_up", "chain", "fan_out", "tell")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def run(options: Options) -> list[Result]:
     port = free_port()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         home = Path(folder)
-        env, log = _environment(home, port), home / "server.log"
+        env, log = environment(home, port), home / "server.log"
         argv = [str(python), "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         with child(argv, env, log) as server:
             wait_for("Prefect's server", lambda: answers(f"http://127.0.0.1:{port}/api/health"), server, _START_TIMEOUT)
@@ -40,7 +40,7 @@ def run(options: Options) -> list[Result]:
     return [replace(per_step(work, "prefect", seconds[work], steps[work]), note=note) for work in steps]
 
 
-def _environment(home: Path, port: int) -> dict[str, str]:
+def environment(home: Path, port: int) -> dict[str, str]:
     """Nothing of the user's own settings, and nothing that reports home."""
     return {
         **inherited("PREFECT_"),
