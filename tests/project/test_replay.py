@@ -18,7 +18,7 @@ from headrace.monitors.policies import Signal, policies_of
 from headrace.project.replay import Progress, replay
 from headrace.project.replay_answers import Scores
 from headrace.project.replay_arrivals import micros
-from headrace.project.replay_scratch import Scratch, forget
+from headrace.project.replay_scratch import Scratch
 from headrace.project.replay_world import NAMES, Wish, open_world
 from headrace.project.traffic import LiveTraffic
 from tests.support.replayed import CHANGE, CODE, replayed_project, rows, write_rows
@@ -262,16 +262,22 @@ def test_a_training_that_fails_is_told_and_the_old_model_goes_on(tmp_path: Path)
     )
 
 
-def test_what_replays_keep_can_be_removed(tmp_path: Path, project: Project) -> None:
+def test_a_node_that_is_tried_again_elsewhere_is_tried_once(tmp_path: Path) -> None:
+    """On a clock that stands still while the engine waits, the pause before another try would never be over."""
+    retried = CODE.replace("    orders,\n    label=", "    orders,\n    options=Options(retries=3),\n    label=")
+    failing = retried.replace("Contract, Features", "Contract, Features, Options").replace(
+        "    weights =", '    if data.rows > 500:\n        raise ValueError("too many")\n    weights ='
+    )
+    assert "Options(retries=3)" in failing
+    cut = [row for row in rows() if str(row[3]) < "2024-02-12"]
+    [weekly] = replayed(replayed_project(tmp_path, failing, only=cut, may_fail=True), wish("weekly", days=42)).policies
+    assert [each.outcome for each in weekly.retrainings] == ["made", "failed"]
+
+
+def test_usual_monitors_stand_in_where_none_is_declared(project: Project) -> None:
     with project.opened() as workspace:
         world = open_world(workspace, "prod", wish("none"))
-        assert world.acting == {Signal.DRIFT: frozenset({"usual_drift"}), Signal.QUALITY: frozenset({"usual_quality"})}
-    other = replayed_project(tmp_path)
-    replayed(other, wish("none", days=35))
-    with other.opened() as workspace:
-        assert forget(workspace)
-        assert not forget(workspace)
-        assert not (other.folder / ".headrace" / "replay").exists()
+    assert world.acting == {Signal.DRIFT: frozenset({"usual_drift"}), Signal.QUALITY: frozenset({"usual_quality"})}
 
 
 def test_the_questions_are_those_of_the_period_with_what_was_seen_then(project: Project) -> None:

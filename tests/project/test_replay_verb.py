@@ -113,6 +113,15 @@ def test_an_environment_that_is_not_there_is_told(project: Project) -> None:
     assert "error HR609" in inside(project.folder, "replay", "staging", code=1).err
 
 
+def test_what_replays_keep_is_removed_when_asked(tmp_path: Path) -> None:
+    other = replayed_project(tmp_path)
+    assert inside(other.folder, "replay", "--forget").out == "Replays keep nothing here.\n"
+    inside(other.folder, "replay", "--from", "2024-01-01", "--to", "2024-02-04", "--policy", "none", "--quiet")
+    assert (other.folder / ".headrace" / "replay").is_dir()
+    assert inside(other.folder, "replay", "--forget", "--json").data == {"removed": True}
+    assert not (other.folder / ".headrace" / "replay").exists()
+
+
 def test_a_sparkline_has_a_gap_where_nothing_is_known() -> None:
     assert sparkline([0.0, None, 0.5, 1.0], 0.0, 1.0) == "▁ ▅█"
     assert sparkline([0.3, 0.3], 0.3, 0.3) == "▁▁"

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from headrace.features.view import FeatureView
+from headrace.graph.node import Options
 from headrace.ports.records import Batch, Manifest, Observation
 from headrace.tables.table import Table
 
@@ -120,6 +121,7 @@ class ArrivingTable(Table):
     def __init__(self, table: Table, arriving: Arriving, present: Present, seed: int) -> None:
         self.__dict__.update(table.__dict__)
         self.inputs = ()
+        self.options = Options()
         self.incremental = False
         self._arriving = arriving
         self._present = present
@@ -150,6 +152,7 @@ class ArrivingView(FeatureView):
     def __init__(self, view: FeatureView, real: Version, arriving: Arriving, present: Present) -> None:
         self.__dict__.update(view.__dict__)
         self.inputs = ()
+        self.options = Options()
         self._features: Json = real.manifest.facts["features"]
         self._arriving = arriving
         self._present = present

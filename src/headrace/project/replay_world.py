@@ -15,6 +15,7 @@ from headrace.errors import HeadraceError, suggestion
 from headrace.features.join import point_in_time
 from headrace.features.moments import VISIBLE_AT, moment
 from headrace.graph.graph import Graph
+from headrace.graph.node import Options
 from headrace.models.model import Model
 from headrace.monitors.monitor import Monitor
 from headrace.monitors.policies import Signal, default_watch, signal_of
@@ -138,6 +139,7 @@ class _Loop:
     def __init__(self, model: Model, endpoint: Endpoint, spec: ModelSpec, arriving: Sequence[Node]) -> None:
         model.spec = spec
         model.inputs = tuple(arriving)
+        model.options = endpoint.options = Options()  # no second tries: on a simulated clock nothing changes meanwhile
         endpoint.model = model
         endpoint.inputs = (model,)
         endpoint.companions = ()

@@ -25,12 +25,28 @@ _BETTER = (
     'inputs=["carrier", "origin", "dest", "distance", "hour"],',
 )
 
+_IMPORTS = (
+    ("    count,\n    files,", "    count,\n    drift,\n    files,"),
+    ("    time_split,", "    retrain,\n    time_split,"),
+)
+_MONITORS = """
+# 6. Monitors close the loop: `headrace up` has the model made again when the truth turns out worse than this, or when
+# its answers are no longer spread as they were. Its gate decides as ever.
+flights.monitor(
+    "late_quality", scores, when=metric("roc_auc") < 0.74, then=retrain(lateness), over="14d", cooldown="28d"
+)
+flights.monitor(
+    "answers_drift", scores, when=drift("prediction") > 0.25, then=retrain(lateness), over="7d", cooldown="28d"
+)
+"""
+
 NEXT = """
 What to do next, in {folder}
   pipeline.py                       the whole pipeline, on one page: change a line, then
   headrace plan try                 see exactly what that would change, and why
   headrace why lateness             from the model down to the files and their rows
   headrace query "select carrier, avg(late::int) as late from departures group by 1 order by 2 desc"
+  headrace replay --report replay.html
   python -c 'import headrace; print(headrace.open("prod").table("departures").collect())'
 """
 
@@ -51,6 +67,7 @@ class Demo:
         self._refusal()
         self._promotion()
         self._rollback()
+        self._loop()
         self._say(NEXT.format(folder=self._folder))
 
     def _lay_out(self) -> None:
@@ -100,6 +117,21 @@ class Demo:
         self._run("release", "lateness")
         self._run("apply")
         self._run("status")
+
+    def _loop(self) -> None:
+        self._say("\nTwo monitors close the loop. They are declared like everything else, at the end of pipeline.py:")
+        module = self._folder / "pipeline.py"
+        text = module.read_text(encoding="utf-8")
+        for before, after in _IMPORTS:
+            text = text.replace(before, after, 1)
+        module.write_text(text + _MONITORS, encoding="utf-8")
+        self._say("".join(f"  + {line}\n" for line in _MONITORS.splitlines() if line and not line.startswith("#")))
+        self._run("apply")
+        self._say(
+            "\nDoes the loop pay? The year once more, on a simulated clock, each flight known when it was: with the"
+            " model of January to the end, and with one that is made again when its quality falls."
+        )
+        self._run("replay", "--from", "2013-01-01", "--to", "2013-12-31", "--every", "7d", "--policy", "none,quality")
 
     def _edit(self, change: tuple[str, str]) -> None:
         module = self._folder / "pipeline.py"

@@ -56,6 +56,7 @@ class Asked:
     ] = None
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page as well.")] = None
     seed: Annotated[int, typer.Option("--seed", min=0, help="The seed of everything random.")] = 0
+    forget: Annotated[bool, typer.Option("--forget", help="Remove what replays keep, and replay nothing.")] = False
 
 
 _HEADS = ("policy", "{}", "95 % interval", "worst week", "labelled", "made", "refused", "alerts", "training")
@@ -64,16 +65,20 @@ _QUIET_OPENMP = {"OMP_WAIT_POLICY": "passive"}  # threads that wait must sleep, 
 
 
 def _replay(cli: Session, asked: Asked) -> None:
-    """Run the pipeline over its own history on a simulated clock, and compare retraining policies.
+    """Run the pipeline over its own history, and compare retraining policies.
 
-    Each row arrives when it became known, labels come late, monitors fire, models are made again, pass their gates and
-    roll out. Nothing of the project changes; what is made is kept in .headrace/replay, so that a second time is quick.
+    On a simulated clock, each row arrives when it became known, labels come late, monitors fire, models are made again,
+    pass their gates and roll out. Nothing of the project changes; what is made stays in .headrace/replay, so that a
+    second time is quick.
 
     Example: headrace replay --from 2013-01-01 --to 2013-12-31 --policy none --policy weekly --report replay.html
     """
     os.environ.update({**_QUIET_OPENMP, **os.environ})
     from headrace.project.replay import replay as run
 
+    if asked.forget:
+        _forget(cli)
+        return
     if asked.report is not None:
         _refuse_unwritable(asked.report)
     wish = _wish(asked)
@@ -87,6 +92,16 @@ def _replay(cli: Session, asked: Asked) -> None:
     cli.out.data(*_lines(found))
     if asked.report is not None:
         cli.out.say(f"The page is {asked.report}.")
+
+
+def _forget(cli: Session) -> None:
+    from headrace.project.replay_scratch import forget
+
+    found = forget(cli.workspace)
+    if cli.out.as_json:
+        cli.out.json({"removed": found})
+    else:
+        cli.out.data("What replays kept is removed." if found else "Replays keep nothing here.")
 
 
 def _wish(asked: Asked) -> Wish:
