@@ -29,8 +29,8 @@ WORK = "event to start"
 EVENTS = 20
 
 _TIMEOUT = 60.0
-_REST = 3.0
-"""Seconds after an apply in which the next process loads the project."""
+_REST = 0.5
+"""Seconds after an apply."""
 _PIPELINE = """
 from pathlib import Path
 

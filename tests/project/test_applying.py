@@ -131,6 +131,21 @@ def test_one_that_stands_by_applies_the_present_code(applies: Applies) -> None:
     assert applies.project.rows("by_shop") == [("a", 5, 30.0)]
 
 
+def test_one_process_does_one_apply_after_the_other(applies: Applies) -> None:
+    applies.applying.keep_ready(wanted=True)
+    made = []
+    for number in range(2, 5):
+        applies.project.write_batch(f"{number:02}", range(10 * number, 10 * number + 5))
+        applies.ask("more")
+        applies.until_ended()
+        made.append(len(applies.project.ids()))
+    assert made == [10, 15, 20]
+    applies.applying.keep_ready(wanted=False)
+    applies.ask("last")
+    applies.until_ended()
+    assert applies.ended[-1][1].run is None
+
+
 def test_one_that_cannot_load_the_project_says_so_when_it_is_to_apply(applies: Applies) -> None:
     good = applies.project.code
     applies.project.write_code("import nothing_of_this_name")

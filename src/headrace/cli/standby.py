@@ -1,8 +1,12 @@
-"""An apply that waits for its order: everything is loaded by then, so that the work begins at once.
+"""Applies that wait for their orders: everything is loaded by then, so that the work begins at once.
 
-`headrace up` starts it as `python -m headrace.cli.standby ENV RESULT`, where RESULT is an open file for what was done,
-as JSON. The order is one line of JSON on standard input: {"only": [NODE, ...]}, where no node stands for all of them.
-Where code of the project has changed since it was loaded, the process begins anew, with the order as an argument.
+`headrace up` starts it as `python -m headrace.cli.standby ENV RESULTS`, where RESULTS is a pipe for what was done.
+An order is a line of JSON on standard input: {"only": [NODE, ...]}, where no node stands for all of them. A result is a
+line of JSON: {"code": EXIT CODE, "done": what `headrace apply --json` tells}. What people are to read goes to standard
+output before.
+
+It ends with the exit code of an apply that failed, and with 0 when no order can come any more. Where code of the
+project has changed since it was loaded, the process begins anew, with the order as an argument.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import json
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NoReturn, TypedDict
 
 from headrace.cli.applying import apply_and_tell
 from headrace.cli.calling import perform
@@ -32,31 +36,42 @@ class Order(TypedDict):
 
 
 def main() -> None:
-    """See the module. Ends with the exit code of the apply; without an order, with 0."""
-    environment, result, *order = sys.argv[1:]
-    session = Session(Style(quiet=True))
-    if order:
-        verb = partial(_begin, environment=environment, result=int(result), order=json.loads(order[0]))
-    else:
-        verb = partial(_stand_by, environment=environment, result=int(result))
-    sys.exit(perform(session, verb))
+    """See the module."""
+    environment, results, *order = sys.argv[1:]
+    first: Order | None = json.loads(order[0]) if order else None
+    sys.exit(
+        perform(Session(Style(quiet=True)), partial(_serve, environment=environment, results=int(results), first=first))
+    )
 
 
-def _begin(cli: Session, environment: str, result: int, order: Order) -> int:
-    cli.start_workers()
-    return _apply(cli, environment, result, order)
-
-
-def _stand_by(cli: Session, environment: str, result: int) -> int:
+def _serve(cli: Session, environment: str, results: int, first: Order | None) -> int:
+    """Load the project, then apply what is ordered, until an apply fails or no order comes."""
     files = _loaded(cli, environment)
+    order = first or _next_order()
+    while order is not None:
+        if order is not first and (files is None or files.changed()):
+            _begin_anew(cli, environment, results, order)
+        code, done, lines = apply_and_tell(cli, cli.workspace.question(environment, only=order["only"]))
+        cli.out.data(*lines)
+        sys.stdout.flush()
+        os.write(results, json.dumps({"code": code, "done": done}).encode() + b"\n")
+        if code not in (Exit.DONE, Exit.REFUSED):
+            return code
+        order = _next_order()
+    return Exit.DONE
+
+
+def _next_order() -> Order | None:
+    """The next one; None once whoever gives orders is done with it, or gone."""
     line = sys.stdin.readline()
-    if not line:
-        return Exit.DONE  # who would have given the order is gone
-    if files is None or files.changed():
-        cli.close()
-        arguments = [sys.executable, "-m", "headrace.cli.standby", environment, str(result), line.strip()]
-        os.execv(sys.executable, arguments)  # noqa: S606 - ourselves, with the present code
-    return _apply(cli, environment, result, json.loads(line))
+    found: Order | None = json.loads(line) if line else None
+    return found
+
+
+def _begin_anew(cli: Session, environment: str, results: int, order: Order) -> NoReturn:
+    cli.close()
+    arguments = [sys.executable, "-m", "headrace.cli.standby", environment, str(results), json.dumps(order)]
+    os.execv(sys.executable, arguments)  # noqa: S606 - ourselves, with the present code
 
 
 def _loaded(cli: Session, environment: str) -> LoadedFiles | None:
@@ -78,14 +93,6 @@ def _rehearse(workspace: Workspace, environment: str) -> None:
     """Plan once, for what that imports and opens."""
     workspace.plan(workspace.question(environment))
     _ = workspace.stores.manifests, workspace.owners
-
-
-def _apply(cli: Session, environment: str, result: int, order: Order) -> int:
-    code, done, lines = apply_and_tell(cli, cli.workspace.question(environment, only=order["only"]))
-    with os.fdopen(result, "w", encoding="utf-8") as file:
-        json.dump(done, file)
-    cli.out.data(*lines)
-    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.ports.clock import Clock
-    from headrace.ports.records import Facts
+    from headrace.ports.records import Facts, Json
     from headrace.project.workspace import Workspace
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
@@ -26,6 +27,11 @@ _GRACE = 15.0
 """Seconds that an apply has to end in good order."""
 _GOOD = (0, 4)
 """Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
+_ORDERS = 100
+"""Applies that one process does, before another one takes its place."""
+_MOST = 65_536
+_LONGEST_TALK = 1 << 20
+"""Bytes of what an apply says that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +92,8 @@ class Applying:
         if wanted == self._ready:
             return
         self._ready = wanted
-        if wanted:
-            self._standby = self._standby or _Process(self._folder, self._environment)
+        if wanted and self._process is None:
+            self._standby = _Process(self._folder, self._environment)
         elif self._standby is not None:
             self._standby.stop(0)
             self._standby = None
@@ -109,17 +115,17 @@ class Applying:
 
     def look(self) -> bool:
         """Begin what was asked for; answers whether an apply has ended."""
-        ended = self._process is not None and self._process.has_ended()
-        if ended:
-            self._end()
+        ended = None if self._process is None else self._process.ended(self._say)
+        if ended is not None:
+            self._end(ended)
         if self._process is None and self._asked and self._clock.monotonic() >= self._due:
             self._begin()
-        return ended
+        return ended is not None
 
     @property
     def waits_for(self) -> tuple[int, ...]:
         """A file that can be read from once the apply under way has ended."""
-        return () if self._process is None else (self._process.over,)
+        return () if self._process is None else (self._process.results,)
 
     def stop(self) -> None:
         """End an apply that is under way; the next one goes on where it was."""
@@ -134,17 +140,20 @@ class Applying:
         wishes = [wish.only for wish in self._under_way.values()]
         only = sorted(frozenset[str]().union(*wishes)) if all(wishes) else []
         process, self._standby = self._standby, None
-        if process is None or not process.order(only):
+        if process is None or not process.order(only, last=not self._ready):
             process = _Process(self._folder, self._environment)
-            process.order(only)
+            process.order(only, last=not self._ready)
         self._process = process
 
-    def _end(self) -> None:
+    def _end(self, ended: Ended) -> None:
+        """Let the process stand by, or another one in its place, and tell those who have asked."""
         process, under_way = self._process, self._under_way
-        if process is None:
-            return
-        ended = process.ended(self._say)
         self._process, self._under_way = None, {}
+        if process is not None and self._ready and ended.good and process.can_go_on:
+            self._standby = process
+        elif process is not None:
+            process.stop(0)
+            self._standby = _Process(self._folder, self._environment) if self._ready else None
         if ended.good:
             self._pause = _FIRST_PAUSE
         else:
@@ -152,8 +161,6 @@ class Applying:
         for wish in under_way.values():
             for then in wish.then:
                 then(ended)
-        if self._ready and self._standby is None:
-            self._standby = _Process(self._folder, self._environment)
 
     def _try_again(self, code: int, failed: dict[str, _Wish]) -> None:
         self._due = self._clock.monotonic() + self._pause if not self._asked else 0.0
@@ -166,69 +173,88 @@ class Applying:
 
 
 class _Process:
-    """A process of `headrace.cli.standby`: it loads the project, waits for its order, applies, and ends."""
+    """A process of `headrace.cli.standby`: it loads the project, waits for orders, and applies one after the other."""
 
     def __init__(self, folder: Path, environment: str) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-        self._result = tempfile.TemporaryFile()  # noqa: SIM115 - the same
-        self.over, theirs = os.pipe()
-        """Its other end is held by the process alone: it can be read from once the process has ended."""
-        command = [sys.executable, "-m", "headrace.cli.standby", environment, str(self._result.fileno())]
+        self.results, theirs = os.pipe()
+        """It can be read from once an apply, or the process, has ended: nobody else holds its other end."""
+        os.set_blocking(self.results, False)
+        self._received = b""
+        self._heard = 0
+        self._orders = 0
+        command = [sys.executable, "-m", "headrace.cli.standby", environment, str(theirs)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            pass_fds=(self._result.fileno(), theirs),
+            pass_fds=(theirs,),
             start_new_session=True,  # Ctrl-C is for the supervisor, which ends it in good order
         )
         os.close(theirs)
 
-    def order(self, only: list[str]) -> bool:
-        """Tell it what to apply; answers whether it is there to hear it."""
+    def order(self, only: list[str], *, last: bool) -> bool:
+        """Tell it what to apply, and whether that is all; answers whether it is there to hear it."""
+        self._orders += 1
         try:
-            self._write(json.dumps({"only": only}).encode() + b"\n")
+            self._write(json.dumps({"only": only}).encode() + b"\n", last=last)
         except BrokenPipeError:
             self.stop(0)
             return False
         return True
 
-    def has_ended(self) -> bool:
-        """Whether it has."""
-        return self._process.poll() is not None
+    def ended(self, say: Callable[[str], None]) -> Ended | None:
+        """How the apply ended that was ordered last, None while it has not; what it had to say is said."""
+        is_over = self._receive()
+        line, newline, rest = self._received.partition(b"\n")
+        if not (is_over or newline):
+            return None
+        told: dict[str, Json] = json.loads(line) if newline else {}
+        self._received = rest
+        code = self._process.wait() if is_over else 0
+        self._say(say)
+        return Ended(code or told.get("code", 0), told.get("done", {}))
 
-    def ended(self, say: Callable[[str], None]) -> Ended:
-        """How it ended; what it had to say is said."""
-        code = self._process.wait()
-        self._said.seek(0)
-        for line in self._said.read().decode(errors="replace").splitlines():
-            say(f"  {line}")
-        self._result.seek(0)
-        content = self._result.read()
-        self._close()
-        return Ended(code, json.loads(content) if content else {})
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it waits for another order; one that has had many gives way to a fresh one."""
+        stdin = self._process.stdin
+        return self._process.poll() is None and stdin is not None and not stdin.closed and self._orders < _ORDERS
 
     def stop(self, grace: float) -> None:
         """End it: in good order within so many seconds, then by force."""
-        try:
-            if grace:
-                self._process.send_signal(signal.SIGINT)
+        if grace and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            pass
         self._process.kill()
         self._process.wait()
-        self._close()
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._said.close()
+        os.close(self.results)
 
-    def _write(self, order: bytes) -> None:
+    def _write(self, order: bytes, *, last: bool) -> None:
         if self._process.stdin is not None:
             self._process.stdin.write(order)
-            self._process.stdin.close()
+            self._process.stdin.flush()
+            if last:
+                self._process.stdin.close()
 
-    def _close(self) -> None:
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
-        self._said.close()
-        self._result.close()
-        os.close(self.over)
+    def _receive(self) -> bool:
+        """Take what it has sent; answers whether it is gone."""
+        with suppress(BlockingIOError):
+            while content := os.read(self.results, _MOST):
+                self._received += content
+            return True
+        return False
+
+    def _say(self, say: Callable[[str], None]) -> None:
+        """What it has said since the last time. The file is one with its own, place included: it goes on at the end."""
+        content = os.pread(self._said.fileno(), _LONGEST_TALK, self._heard)
+        self._heard += len(content)
+        for line in content.decode(errors="replace").splitlines():
+            say(f"  {line}")
