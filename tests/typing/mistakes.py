@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import polars as pl
 
-from headrace import Features, Options, TrainingSet, champion, count, files, metric, time_split
+from headrace import (
+    Features,
+    Options,
+    TrainingSet,
+    champion,
+    count,
+    event,
+    every,
+    files,
+    metric,
+    published,
+    time_split,
+)
 from tests.typing.right import Order, ShopHistory, orders, raw, returns, shop, weather
 
 shop.source("x", "data/*.csv")  # arg-type
@@ -28,6 +40,13 @@ shop.model(orders, label="returned", split=time_split(holdout="14d"), gate=[cham
 shop.model(orders, label="returned", split=time_split(holdout="14d"), leed="1h")  # call-arg
 shop.task("orders")  # arg-type
 shop.sql("x", "select 1", "orders")  # arg-type
+shop.schedule("orders", every("1d"))  # arg-type
+shop.schedule(orders, "1d")  # arg-type
+shop.schedule(orders, event("com.example.refresh"))  # arg-type
+shop.schedule(orders, every("1d", missed="twice"))  # arg-type
+shop.trigger(orders, on="com.example.refresh")  # arg-type
+shop.trigger(orders)  # call-arg
+published("orders")  # arg-type
 metric("roc_auc") >= "high"  # operator
 metric("roc_auc").by(3)  # arg-type
 time_split(holdout=14)  # arg-type

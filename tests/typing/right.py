@@ -13,12 +13,18 @@ from headrace import (
     Options,
     Pipeline,
     TrainingSet,
+    by_hand,
     champion,
     column,
     count,
+    cron,
+    event,
+    every,
     files,
     mean,
     metric,
+    new_data,
+    published,
     time_split,
 )
 
@@ -69,3 +75,10 @@ def announce(version: object, idempotency_key: str) -> None:
 
 
 by_shop = shop.sql("by_shop", "select shop, count(*) as orders from orders group by shop", orders)
+
+shop.schedule(returns, every("1d"))
+shop.schedule(ShopHistory, cron("0 6 * * mon-fri", zone="America/New_York", missed="skip"), name="mornings")
+shop.trigger(weather, on=event("com.example.refresh"))
+shop.trigger(announce, on=published(returns, ShopHistory))
+shop.trigger(orders, on=new_data(raw))
+shop.trigger(by_shop, on=by_hand())

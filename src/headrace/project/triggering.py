@@ -11,6 +11,7 @@ from headrace.project.fired import latest
 from headrace.project.firing import signals_for
 from headrace.project.pacing import Pacing
 from headrace.project.up import bell_of
+from headrace.runtime.environments import existing
 from headrace.runtime.schedule import Cron, Every
 from headrace.runtime.triggers import ByHand, asked_by_hand
 
@@ -65,7 +66,12 @@ def stands(workspace: Workspace, environment: str) -> list[Stand]:
 
 
 def fire_by_hand(workspace: Workspace, environment: str, trigger: Trigger, reason: str) -> bool:
-    """Leave a signal that fires a trigger once, and wake the supervisor; answers whether there is one."""
+    """Leave a signal that fires a trigger once, and wake the supervisor; answers whether there is one.
+
+    Raises HR609 for an unknown environment: the signal would wait for ever.
+    """
+    if environment != workspace.settings.environment:
+        existing(workspace.ledger, environment)
     body = {"reason": reason} if reason else {}
     for answer in workspace.ledger.write(asked_by_hand(environment, trigger, body)):
         answer.get()
