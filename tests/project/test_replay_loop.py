@@ -54,7 +54,8 @@ def kinds(policy: PolicyReport, about: str) -> list[str]:
 
 def test_a_new_version_takes_over_stage_by_stage(tmp_path: Path) -> None:
     code = with_endpoint(CANARY).replace("    features=[ShopHistory],\n", "")  # each order is a request of its own
-    [weekly] = replayed(replayed_project(tmp_path, code), wish("weekly")).policies
+    project = replayed_project(tmp_path, code)
+    [weekly] = replayed(project, wish("weekly")).policies
     assert weekly.count("made") == 2
     assert kinds(weekly, "scores") == ["advance", "finish"] * 2
     steps = [each for each in weekly.events if each.about == "scores"]
@@ -62,6 +63,8 @@ def test_a_new_version_takes_over_stage_by_stage(tmp_path: Path) -> None:
     assert steps[0].text.startswith("25 %: ")
     assert began + timedelta(hours=30) < steps[0].at < began + timedelta(days=5)  # 20 answers at nine a day
     assert steps[1].at - steps[0].at >= timedelta(hours=6)
+    [again] = replayed(project, wish("weekly")).policies
+    assert again.to_json() == weekly.to_json()
 
 
 def test_a_candidate_answers_its_share_only(tmp_path: Path) -> None:
@@ -108,6 +111,32 @@ shop.monitor("slow", scores, when=metric("p99_ms") > 50, then=rollback(scores))
     answers = [each for each in quality.events if each.kind == "raised" and each.about == "quality"]
     assert answers
     assert answers[0].at > START + timedelta(days=59)  # the world changed on day 56, and labels take three days
+
+
+def test_slices_and_estimates_are_watched_as_of_a_live_endpoint(tmp_path: Path) -> None:
+    declared = """
+shop.monitor("by_shop", scores, when=metric("accuracy").by("shop") < 0.8, then=retrain(model), over="42d", rows=50)
+shop.monitor("unsure", scores, when=estimated("accuracy") < 0.999, over="7d", rows=50)
+"""
+    code = watched(declared).replace("Features, retrain", "Features, estimated, retrain")
+    [none] = replayed(replayed_project(tmp_path, code), wish("none", days=98)).policies
+    raised = {each.about: each for each in none.events if each.kind == "raised"}
+    assert " slices; " in raised["by_shop"].text
+    assert raised["by_shop"].at > START + timedelta(days=56)
+    assert "estimated(accuracy) < 0.999 (0." in raised["unsure"].text
+
+
+def test_labels_of_a_query_are_replayed_as_well(tmp_path: Path) -> None:
+    query = """
+told = shop.sql("told", "select * from orders where amount >= 0", orders, contract=Order)
+
+
+@shop.model(
+    told,"""
+    code = CODE.replace("@shop.model(\n    orders,", query.strip())
+    assert "told," in code
+    [weekly] = replayed(replayed_project(tmp_path, code), wish("weekly", days=42)).policies
+    assert [each.outcome for each in weekly.retrainings] == ["made", "made"]
 
 
 def test_a_monitor_that_goes_back_does_so_under_every_policy(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from headrace.ports.records import Batch, Manifest, Observation
 from headrace.tables.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -123,13 +123,18 @@ class ArrivingTable(Table):
         self.inputs = ()
         self.options = Options()
         self.incremental = False
+        self._real = table
         self._arriving = arriving
         self._present = present
         self._seed = seed
 
+    def functions(self) -> Sequence[Callable[..., object] | type]:
+        """Those of the table."""
+        return self._real.functions()
+
     def settings(self) -> Mapping[str, object]:
         """Those of the table, and the seed of the replay, from which all others follow."""
-        return {**super().settings(), "seed": self._seed}
+        return {**self._real.settings(), "seed": self._seed}
 
     def observe(self, project: Path) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
         """What had arrived by the present."""
