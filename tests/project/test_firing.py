@@ -210,6 +210,28 @@ def test_one_who_takes_over_goes_on_with_a_fire_of_which_nothing_came(world: Wor
     assert len(world.outcomes(HOOK)) == 2
 
 
+def test_after_an_error_everything_is_looked_at_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.look()
+    world.event()
+    ledger = world.workspace.ledger
+    with monkeypatch.context() as broken:
+
+        def full(*_: object) -> None:
+            raise HeadraceError("HR613", "no space left on device")
+
+        broken.setattr(ledger, "write", full)
+        with pytest.raises(HeadraceError):
+            world.look()
+    assert world.look() == [f"{HOOK} (1 event)"]
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "write", full)
+        world.end(run="r", made=["by_shop"])
+        with pytest.raises(HeadraceError):
+            world.look()
+    assert world.look() == []
+    assert world.outcomes(HOOK)[0] == ("1 event", "made by_shop")
+
+
 def test_a_schedule_that_was_missed_is_caught_up_once(world: World) -> None:
     world.look()
     world.clock.sleep(10 * HOUR)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import AddDecision, ConsumeSignal
 from headrace.project.fired import NOTHING_NEW, declaration, firing, newest, record_of, settlement
@@ -87,17 +86,8 @@ class Firing:
         self._next: datetime | None = None
         self._again = True
         self._ended: list[_End] = []
-        self._triggers: tuple[Trigger, ...] | None = None
-
-    @property
-    def triggers(self) -> tuple[Trigger, ...]:
-        """Those that were declared at the last look. May be read by any thread.
-
-        Raises HR804 as long as the pipeline could not be imported: nobody knows yet what waits for an event.
-        """
-        if self._triggers is None:
-            raise HeadraceError("HR804", "the pipeline could not be imported yet")
-        return self._triggers
+        self.triggers: tuple[Trigger, ...] = ()
+        """Those that were declared at the last look. May be read by any thread."""
 
     def look(self, observed: Mapping[str, str]) -> None:
         """Fire what is due. `observed` are digests of what sources hold, as far as they could be looked at."""
@@ -110,25 +100,26 @@ class Firing:
         is_time = self._next is not None and now >= self._next
         if not (self._again or is_time or counter != self._counter or observed != self._observed):
             return
-        self._counter, self._observed, self._again = counter, observed, False
+        self._counter, self._observed, self._again = counter, observed, True
         self._look(now)
+        self._again = False  # after an error, all of it is looked at again
 
     def load(self) -> None:
         """Take up what is declared now. Raises what importing the pipeline raises."""
         triggers = self._workspace.pipeline.triggers
-        if triggers != self._triggers:
-            self._triggers, self._again = triggers, True
+        if triggers != self.triggers:
+            self.triggers, self._again = triggers, True
 
     def _look(self, now: datetime) -> None:
         for trigger in self.triggers:
             self._take_up(trigger, now)
-        known = self._known()
         free = [each for each in self.triggers if each.name in self._standing and not self._standing[each.name].is_busy]
-        for fire in fires(free, known, now):
-            self._fire(fire)
-        late = covered(replace(known, marks=self._marks()))
+        known = self._known(free)
+        late = covered(known)
         if late:
             self._workspace.ledger.write(*map(ConsumeSignal, late))
+        for fire in fires(free, known, now):
+            self._fire(fire)
         schedules = [each.cause for each in self.triggers if isinstance(each.cause, Every | Cron)]
         self._next = min((each.next_after(now) for each in schedules), default=None)
 
@@ -194,16 +185,14 @@ class Firing:
         standing.is_busy = False
         self._again = True
 
-    def _known(self) -> Known:
-        marks = self._marks()
-        signals = signals_for(self._workspace, self._environment, self.triggers)
+    def _known(self, triggers: Sequence[Trigger]) -> Known:
+        """What there is to know for these triggers."""
+        marks = {each.name: self._standing[each.name].record.mark for each in triggers}
+        signals = signals_for(self._workspace, self._environment, triggers)
         lowest = min((mark.entry for mark in marks.values()), default=0)
-        watched = {node for each in self.triggers if isinstance(each.cause, Published) for node in each.cause.nodes}
+        watched = {node for each in triggers if isinstance(each.cause, Published) for node in each.cause.nodes}
         changes = [each for each in self._moves.since(watched) if each.entry > lowest]
         return Known(self._environment, marks, self._observed, changes, signals)
-
-    def _marks(self) -> dict[str, Mark]:
-        return {name: standing.record.mark for name, standing in self._standing.items()}
 
 
 class _Moves:

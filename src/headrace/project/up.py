@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
+from headrace.project.announcing import Announcer
 from headrace.project.applying import Applying
 from headrace.project.bell import Bell
 from headrace.project.control import Control
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
+    from headrace.project.control import Routes
     from headrace.project.workspace import Workspace
 
-_TRIGGERS = "The triggers cannot be looked at"
 _WATCHING = 12
 """How many looks at the sources there are for one at the monitors: with the default, that is once a minute."""
 _HANDOVER = 20.0
@@ -126,13 +127,14 @@ class Supervisor:
         self._due = 0.0
         self._watching_due = 0.0
         self._watcher = Watcher(workspace, environment, self._make, say)
+        self._announcer = Announcer(workspace, environment, say)
         self._began = workspace.clock.monotonic()
 
     def __enter__(self) -> Self:
         self._say(f"Looking after {self._environment}: its sources are looked at every {self._ways.watch:g} s")
-        with self._telling(_TRIGGERS):
-            self._firing.load()  # before any event is taken
+        self._firing.load()  # before any event is taken
         with ExitStack() as stack:
+            stack.enter_context(self._announcer)
             stack.enter_context(self._bell)
             control = stack.enter_context(self._opened_control())
             self._say(f"Taking events on {control.address}/events")
@@ -167,6 +169,7 @@ class Supervisor:
             self._watching_due = now + _WATCHING * self._ways.watch
             self._watcher.look()
         self._applying.look()
+        self._announcer.look()
 
     def _opened_control(self) -> Control:
         """The supervisor's own address, and what is answered there."""
@@ -174,8 +177,8 @@ class Supervisor:
         events = Events(
             self._workspace.ledger, self._environment, lambda: self._firing.triggers, guard, self._bell.ring
         )
-        ways = self._ways
-        return Control(ways.host, ways.port, {("POST", "/events"): events}, fallback=ways.fallback)
+        routes: Routes = {("POST", "/events"): events}
+        return Control(self._ways.host, self._ways.port, routes, fallback=self._ways.fallback)
 
     def _make(self, node: str, monitor: str) -> None:
         """Have a node made of what has come in since, with what is made from it."""
@@ -222,7 +225,7 @@ class Supervisor:
 
     def _look_at_triggers(self) -> None:
         """Fire what is due. A process stands by for the next apply where there is anything that may ask for one."""
-        with self._telling(_TRIGGERS):
+        with self._telling("The triggers cannot be looked at"):
             self._firing.look(self._observed or {})
             self._applying.keep_ready(wanted=bool(self._firing.triggers))
 
