@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from headrace.cli.verbs.replay import sparkline
+from headrace.cli.session import Session
+from headrace.cli.verbs.replay import progress_of, sparkline
+from headrace.monitors.policies import POLICIES
 from tests.cli.commands import headrace, inside
 from tests.support.replayed import replayed_project
 
@@ -120,6 +125,27 @@ def test_what_replays_keep_is_removed_when_asked(tmp_path: Path) -> None:
     assert (other.folder / ".headrace" / "replay").is_dir()
     assert inside(other.folder, "replay", "--forget", "--json").data == {"removed": True}
     assert not (other.folder / ".headrace" / "replay").exists()
+
+
+class Terminal(io.StringIO):
+    """A text that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_shown_a_bar_for_each_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_of(Session()) as progress:
+        progress.loaded(1_000, 2)
+        progress.began(POLICIES["weekly"])
+        progress.reached(POLICIES["weekly"], datetime(2024, 3, 1, tzinfo=UTC), 0.5)
+    drawn = terminal.getvalue()
+    assert "Replaying 1,000 questions under 2 policies." in drawn
+    assert "weekly" in drawn
+    assert "2024-03-01" in drawn
 
 
 def test_a_sparkline_has_a_gap_where_nothing_is_known() -> None:

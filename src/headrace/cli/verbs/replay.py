@@ -82,7 +82,7 @@ def _replay(cli: Session, asked: Asked) -> None:
     if asked.report is not None:
         _refuse_unwritable(asked.report)
     wish = _wish(asked)
-    with _progress(cli) as progress:
+    with progress_of(cli) as progress:
         found = run(cli.workspace, cli.environment(asked.environment), wish, progress)
     if asked.report is not None:
         _write(found, asked.report)
@@ -173,7 +173,7 @@ def _write(found: Report, file: Path) -> None:
 
 
 @contextmanager
-def _progress(cli: Session) -> Iterator[Progress]:
+def progress_of(cli: Session) -> Iterator[Progress]:
     """Bars on a terminal, a line for each policy elsewhere."""
     from headrace.project.replay import Progress
 
