@@ -49,7 +49,9 @@ SECTIONS: dict[str, dict[str, Verb]] = {
     "Look": {
         "status": Verb("look", "What each environment has, and which runs are in flight."),
         "why": Verb("look", "Where a version comes from, down to files and rows."),
-        "show": Verb("rows", "The columns and first rows of a node, or the metrics of a model."),
+        "show": Verb(
+            "rows", "The columns and first rows of a node, the metrics of a model, or the last windows of a monitor."
+        ),
         "query": Verb("rows", "Ask the tables of an environment in SQL."),
         "quarantine": Verb("rows", "The rows that broke a contract: how many by rule, then the first."),
         "replay": Verb("replay", "Run the pipeline over its own history, and compare retraining policies."),
@@ -65,6 +67,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
             "parity", "Compare the features that an endpoint answered with and those that training would see."
         ),
         "up": Verb("up", "Look after an environment: apply new data, serve, and roll out, until told to stop."),
+        "notify": Verb("notify", "List who is told of what happens, or send a test."),
         "triggers": Verb(
             "triggers",
             "What makes nodes besides new data: each schedule and trigger, its last fire, and its next time.",

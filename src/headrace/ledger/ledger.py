@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
 from headrace.ledger.backup import write_backup
-from headrace.ledger.chain import encoded
+from headrace.ledger.chain import decoded, encoded
 from headrace.ledger.group import Group
 from headrace.ledger.items import DirtyError, apply_fast, apply_safely
 from headrace.ledger.migrate import migrate
@@ -28,7 +28,7 @@ from headrace.ledger.transaction import Transaction
 from headrace.ledger.verify import verify
 from headrace.ports.clock import stamp
 from headrace.ports.failpoints import failpoint
-from headrace.ports.records import RunState
+from headrace.ports.records import Entry, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,6 +145,16 @@ class SqlLedger:
     def attempts(self, run: str) -> Sequence[Attempt]:
         """The attempts of one run, oldest first."""
         return [attempt_of(row) for row in self._rows("attempts", run=run)]
+
+    def entries(self, after: int, limit: int = 500) -> Sequence[Entry]:
+        """What was written after the entry of this number, oldest first, at most so many."""
+        rows = self._rows("entries_after", after=after, limit=limit)
+        return [Entry(number, at, kind, decoded(body)) for number, at, kind, body in rows]
+
+    def newest_entry(self) -> int:
+        """The number of the newest entry; 0 where there is none."""
+        found = self._rows("head")
+        return int(found[0][0]) if found else 0
 
     def leases(self, environment: str | None = None) -> Sequence[Lease]:
         """The leases that are held now."""

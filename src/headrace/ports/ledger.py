@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Attempt,
         AttemptState,
         Decision,
+        Entry,
         Facts,
         Lease,
         PointerChange,
@@ -258,6 +259,12 @@ class Ledger(Protocol):
 
     def attempts(self, run: str) -> Sequence[Attempt]:
         """The attempts of one run, oldest first."""
+
+    def entries(self, after: int, limit: int = 500) -> Sequence[Entry]:
+        """What was written after the entry of this number, oldest first, at most so many. What came in all is in it."""
+
+    def newest_entry(self) -> int:
+        """The number of the newest entry; 0 where there is none."""
 
     def leases(self, environment: str | None = None) -> Sequence[Lease]:
         """The leases that are held now."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from headrace.ports.canonical import digest_of
 
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from headrace.ports.records import Facts, Json
+
+
+RUN_FAILED: Final = "run failed"
+RUN_RECOVERED: Final = "run recovered"
+GATE_REFUSED: Final = "gate refused"
+QUARANTINE: Final = "quarantine"
+ROLL_OUT: Final = "roll-out"
+MONITOR: Final = "monitor"
+HELD: Final = "held"
+TEST: Final = "test"
+KINDS: Final = (RUN_FAILED, RUN_RECOVERED, GATE_REFUSED, QUARANTINE, ROLL_OUT, MONITOR, HELD)
+"""The kinds of notices. A notice of a test goes to every channel."""
 
 
 class Severity(StrEnum):

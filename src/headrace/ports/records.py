@@ -229,6 +229,16 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the ledger: its number, when it was written, its kind ("version", "run ended"), and what it says."""
+
+    number: int
+    at: str
+    kind: str
+    body: Facts
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One `apply`: who runs it, over which environment, and how it ended."""
 

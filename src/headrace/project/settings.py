@@ -10,12 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.durations import duration
+from headrace.ports.notify import KINDS, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FILE = "headrace.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Somebody who is told: `to` is an address (see `adapters.notify`), `secret_env` names the variable that signs.
+
+    `only` are the kinds of notices that it gets (all, where there are none), from the severity `at_least` on.
+    """
+
+    name: str
+    to: str
+    secret_env: str | None = None
+    only: tuple[str, ...] = ()
+    at_least: str = Severity.INFO.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,8 @@ class Settings:
     online: str = "lmdb"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     keep: timedelta = timedelta(days=30)
+    quarantine_share: float = 0.05
+    notify: tuple[Channel, ...] = ()
 
     @property
     def state(self) -> Path:
@@ -72,6 +89,12 @@ def _refuse_unknown(content: Mapping[str, object], known: Iterable[str], path: P
 def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML values, checked here
     if name == "keep":
         return duration(value)
+    if name == "notify":
+        return channels(value, path)
+    if name == "quarantine_share":
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a number from 0 to 1.")
+        return float(value)
     if name == "workers":
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise HeadraceError("HR803", f"{path}: workers is {value!r}", fix="Use a whole number of at least 1.")
@@ -79,3 +102,34 @@ def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML val
     if not isinstance(value, str) or not value:
         raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a text in quotes.")
     return value
+
+
+def channels(tables: object, path: Path) -> tuple[Channel, ...]:
+    """The channels of `[notify.NAME]`. Raises HR803."""
+    if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+        raise HeadraceError(
+            "HR803", f"{path}: notify holds no tables", fix="Write [notify.NAME], and below it to = ..."
+        )
+    return tuple(_channel(name, each, path) for name, each in tables.items())
+
+
+def _channel(name: str, content: Mapping[str, Any], path: Path) -> Channel:
+    where = f"{path}: notify.{name}"
+    known = [each.name for each in fields(Channel) if each.name != "name"]
+    for key, value in content.items():
+        if key not in known:
+            raise HeadraceError("HR803", f"{where}: unknown setting {key!r}", fix=suggestion(key, known))
+        if key == "only":
+            wrong = value if not isinstance(value, list) else next((each for each in value if each not in KINDS), None)
+            if wrong is not None:
+                hint = suggestion(str(wrong), KINDS)
+                raise HeadraceError("HR803", f"{where}: only holds {wrong!r}", fix=hint or f"Use {', '.join(KINDS)}.")
+        elif not isinstance(value, str) or not value:
+            raise HeadraceError("HR803", f"{where}: {key} is {value!r}", fix="Use a text in quotes.")
+    if "to" not in content:
+        raise HeadraceError("HR803", f"{where} says not where to", fix='Add to = "https://..." or to = "log:".')
+    at_least = content.get("at_least", Severity.INFO.value)
+    severities = [each.value for each in Severity]
+    if at_least not in severities:
+        raise HeadraceError("HR803", f"{where}: at_least is {at_least!r}", fix=f"Use {', '.join(severities)}.")
+    return Channel(name, **{**content, "only": tuple(content.get("only", ()))})

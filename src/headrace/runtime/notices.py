@@ -6,7 +6,7 @@ order in which they came. Notices live in memory: what matters for good stands i
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from math import inf
 from threading import Lock
@@ -72,6 +72,7 @@ class _Channel:
     lost: int = 0
     told: float = -inf  # when the other channels last heard of its losses
     problem: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -118,6 +119,12 @@ class Outbox:
         """How many notices are queued, over all channels."""
         with self._lock:
             return sum(len(channel.queue) for channel in self._channels)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By channel: how many notices were "sent" and "given up", and how many tries "failed"."""
+        with self._lock:
+            outcomes = ("sent", "failed", "given up")
+            return {each.name: {outcome: each.counts[outcome] for outcome in outcomes} for each in self._channels}
 
     def deliver(self) -> Delivery:
         """Send what is due now. It raises nothing that a notifier raises: that is told in the answer."""
@@ -194,6 +201,7 @@ class Outbox:
                 return
             with self._lock:
                 channel.queue.popleft()
+                channel.counts["sent"] += 1
                 self._tell_lost(channel)
             tally.sent += 1
 
@@ -205,6 +213,7 @@ class Outbox:
             longest = self._patience.longest
             channel.pause = min(channel.pause * 2, longest) if channel.pause else self._patience.first
             channel.next_try = self._clock.monotonic() + channel.pause
+            channel.counts["failed"] += 1
             channel.problem = str(error).splitlines()[0] if str(error) else type(error).__name__
             return False
         channel.pause, channel.next_try, channel.problem = 0.0, 0.0, ""
@@ -218,6 +227,7 @@ class Outbox:
             channel.queue.popleft()
             dropped += 1
         channel.lost += dropped
+        channel.counts["given up"] += dropped
         tally.given_up += dropped
         if dropped and channel.told <= now - self._patience.quiet:
             channel.told = now

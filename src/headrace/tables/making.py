@@ -90,6 +90,7 @@ class Made:
             "rows": before.get("rows", 0) + self.clean.height,
             "new_rows": self.clean.height,
             "quarantined": before.get("quarantined", 0) + self.aside.height,
+            "new_quarantined": self.aside.height,
             "rules": added([before.get("rules", {}), self.counts]),
             "columns": self.clean.columns,
             "schema": schema_of(self.clean),

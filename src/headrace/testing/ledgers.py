@@ -120,6 +120,18 @@ class LedgerTests:
 class LedgerSuite(LedgerTests):
     """Versions, decisions, runs, leases, signals, the chain. See `EnvironmentSuite` for the rest."""
 
+    def test_what_was_written_can_be_followed(self, tmp_path: Path) -> None:
+        """From any entry on, in parts."""
+        ledger = self.ledger(tmp_path)
+        expect(ledger.newest_entry() == 0 and not ledger.entries(0), "a new ledger is empty")
+        ledger.write(AddVersion(version_of(1)), SendSignal("kind", "subject", {"text": "é"}), AddVersion(version_of(1)))
+        first, second = ledger.entries(0)
+        expect((first.number, first.kind, first.body["key"]) == (1, "version", "table-1"), "the first entry is told")
+        expect((second.number, second.kind, second.body["body"]) == (2, "signal", {"text": "é"}), "so is the second")
+        expect(ledger.newest_entry() == second.number, "a version that is there already is no entry")
+        expect(list(ledger.entries(0, limit=1)) == [first] and list(ledger.entries(1)) == [second], "in parts too")
+        expect(not ledger.entries(second.number), "and nothing comes after the newest")
+
     def test_nothing_to_write_is_nothing(self, tmp_path: Path) -> None:
         """No items, no entry."""
         ledger = self.ledger(tmp_path)

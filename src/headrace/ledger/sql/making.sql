@@ -10,6 +10,9 @@ VALUES (:seq, :at, :kind, :body, :previous, :hash);
 -- name: all_entries
 SELECT seq, at, kind, body, previous, hash FROM entries ORDER BY seq;
 
+-- name: entries_after
+SELECT seq, at, kind, body FROM entries WHERE seq > :after ORDER BY seq LIMIT :limit;
+
 -- name: add_version
 INSERT INTO versions (key, node, entry, collected) VALUES (:key, :node, :entry, 0)
 ON CONFLICT (key) DO NOTHING;
