@@ -122,6 +122,29 @@ def test_killed_at_any_step_it_fires_once(project: Project, step: str) -> None:
     assert effects(project) == 2
 
 
+@pytest.mark.parametrize(("step", "is_durable"), [("ledger.commit.before", False), ("ledger.commit.after", True)])
+def test_killed_while_an_event_is_taken_it_fires_once_when_it_is_sent_again(
+    project: Project, step: str, *, is_durable: bool
+) -> None:
+    project.apply()
+    project.write_batch("02", range(30, 36))
+    with upheld(project, HEADRACE_FAILPOINT=f"{step}:3") as told:  # the third commit, after two triggers are declared
+        address = told.control()
+        told.until("Applying")
+        with pytest.raises(httpx.TransportError):
+            send(address)
+        assert told.process.wait(60) == -signal.SIGKILL
+    with upheld(project) as told:
+        address = told.control()
+        assert send(address)["seen_before"] is is_durable
+        told.until(f"{HOOK}: ")
+        told.process.terminate()
+        assert told.process.wait(60) == 0
+    ((reason, _),) = fires(project)
+    assert reason == "1 event"
+    assert effects(project) == 2
+
+
 def test_killed_in_the_middle_of_a_storm_no_event_is_lost(project: Project) -> None:
     project.apply()
     sent = 0
