@@ -153,6 +153,19 @@ shop.monitor("worse", scores, when=metric("roc_auc") < 0.9, then=rollback(scores
     assert {each.outcome for each in later} == {"made"}
 
 
+def test_a_monitor_may_go_back_and_have_a_model_made(tmp_path: Path) -> None:
+    declared = """
+both = (rollback(scores), retrain(model))
+shop.monitor("worse", scores, when=metric("roc_auc") < 0.9, then=both, over="5d", rows=50, cooldown="10d")
+"""
+    report = replayed(replayed_project(tmp_path, watched(declared)), wish("quality", days=84))
+    [quality] = report.policies
+    acted = [each.at for each in quality.events if each.kind == "acted"]
+    assert len(acted) > 1
+    assert [each.at for each in quality.retrainings[1:]] == acted
+    assert kinds(quality, "scores") == ["stayed", *["rolled back"] * (len(acted) - 1)]
+
+
 def test_a_regression_is_compared_by_its_error(tmp_path: Path) -> None:
     code = CODE.replace("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
     code = code.replace("returned: bool | None", "returned: float | None")

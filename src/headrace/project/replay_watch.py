@@ -78,10 +78,11 @@ class Watching:
             acts = each.name in self._acts or bool(back)
             for note in respond(notes, windows, version.key, watch.limits, acts=acts):
                 self._keep(note, version, verdict)
-                if note.kind is Kind.ACTED and each.name in self._acts:
+                if note.kind is not Kind.ACTED:
+                    continue
+                self._go_back(sorted(back), each.name)
+                if each.name in self._acts:
                     reasons.append(f"{each.name}: {note.reason}")
-                elif note.kind is Kind.ACTED:
-                    self._go_back(sorted(back), each.name)
         return reasons
 
     def _keep(self, note: Note, version: Version, verdict: Verdict) -> None:
