@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.sources.digests import DigestCache
+from headrace.sources.kinds import kind_of
+from headrace.sources.options import Dialect, Limits, Options, checked, dialect_of, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     ColumnType: TypeAlias = pl.DataType | type[pl.DataType | str | int | float | bool | date | datetime]
 
-_ENDINGS = (".csv", ".csv.gz", ".parquet")
 _THREADS = 4
 _SHOWN = 3
 _PYTHON_TYPES = {str: "String", int: "Int64", float: "Float64", bool: "Boolean", date: "Date", datetime: "Datetime"}
@@ -31,16 +32,23 @@ _PYTHON_TYPES = {str: "String", int: "Int64", float: "Float64", bool: "Boolean",
 
 @dataclass(frozen=True)
 class Files:
-    """A pattern of files, the declared types of columns, and the texts that stand for no value. See `files`."""
+    """A pattern of files, the declared types of columns, and how the files are to be read. See `files`."""
 
     pattern: str
     schema: Mapping[str, pl.DataType] = field(default_factory=dict)
     null_values: tuple[str, ...] = ("",)
+    dialect: Dialect = field(default_factory=Dialect)
+    sheet: str | None = None
+    hive: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     def settings(self) -> dict[str, object]:
-        """What of this decides the rows that are made of a file. Where the files lie does not."""
+        """What of this decides the rows that are made of a file. Where the files lie and the limits do not."""
         schema = {name: str(kind) for name, kind in self.schema.items()}
-        return {"schema": schema, "null_values": self.null_values}
+        more: dict[str, object] = {} if self.sheet is None else {"sheet": self.sheet}
+        if self.hive:
+            more["hive"] = True
+        return {"schema": schema, "null_values": self.null_values, **self.dialect.settings(), **more}
 
     def observe(self, project: Path) -> tuple[Batch, ...]:
         """Every matching file with the digest of its content, sorted by name.
@@ -85,25 +93,35 @@ def files(
     *,
     schema: Mapping[str, ColumnType] | None = None,
     null_values: Sequence[str] = ("",),
+    **options: Unpack[Options],
 ) -> Files:
     """Files of a pattern, relative to the project's folder, such as ``files("data/flights/*.csv.gz")``.
 
-    Read are CSV (.csv, .csv.gz: UTF-8, commas, one header line) and Parquet (.parquet). Each file is a batch, known by
-    its content: it is read again only when that changes. The types of a CSV's columns are inferred from all of its
-    rows: whole numbers, numbers, true and false, ISO 8601 dates and times, else text. Times without a zone are UTC.
+    The ending says what they are: CSV (.csv), NDJSON (.ndjson, .jsonl), each plain or compressed (.gz, .zst, .bz2,
+    .xz), Parquet (.parquet), ORC (.orc), Avro (.avro) or Excel (.xlsx). Each file is a batch, known by its content: it
+    is read again only when that changes. The types of columns that a file does not bring along are inferred from all
+    of its rows: whole numbers, numbers, true and false, ISO 8601 dates and times, else text. Times without a zone are
+    UTC.
 
     Args:
         pattern: The files; `*` stands for any part of a name, `**` for any folders.
         schema: Types of columns that are not to be inferred, such as ``{"zip": pl.String}`` to keep leading zeros.
-        null_values: The texts that stand for no value. An empty field always does.
+        null_values: The texts of a CSV file that stand for no value. An empty field always does.
+        **options: How a CSV file is written: `separator` (","), `quote` ('"', or None), `encoding` ("utf-8", "utf-16",
+            "utf-16-le", "utf-16-be", "latin-1", "cp1252"), `header` (True; False with the columns in `names`),
+            `comment` (lines that begin with it are left out), `decimal` ("." or ","). `sheet` of an Excel workbook with
+            several. `hive=True` for a column from each folder called KEY=VALUE. `max_bytes` (8 GiB) and `max_ratio`
+            (1000): how much one file may unpack to.
 
     Raises:
-        HeadraceError: HR303 for a kind of file that cannot be read, HR318 for a type that cannot be landed.
+        HeadraceError: HR303 for a kind of file that cannot be read, HR318 for a type that cannot be landed, HR322 for
+            an option that does not fit.
     """
-    if not pattern.endswith(_ENDINGS):
-        raise HeadraceError("HR303", f"files({pattern!r}) names no kind of file that can be read")
+    checked(kind_of(pattern), options, nulls=bool(set(null_values) - {""}))
     types = {name: _type(name, kind) for name, kind in (schema or {}).items()}
-    return Files(pattern, types, tuple(sorted({"", *null_values})))
+    nulls = tuple(sorted({"", *null_values}))
+    sheet, hive = options.get("sheet"), options.get("hive", False)
+    return Files(pattern, types, nulls, dialect_of(options), sheet, hive, limits_of(options))
 
 
 def _type(name: str, kind: ColumnType) -> pl.DataType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from headrace.errors import HeadraceError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from headrace.sources.options import Dialect
+    from headrace.sources.texts import Text
+
 _FIX_RETURNS = "Write the file with newlines, for example with `tr '\\r' '\\n'`."
-_NEWLINE, _RETURN, _COMMA, _QUOTE = 10, 13, 44, 34
+_NEWLINE, _RETURN = 10, 13
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Records:
     one column only, where an empty line is an empty field.
     """
 
-    text: bytes
+    text: Text
     names: tuple[str, ...]
     starts: NDArray[np.int64]
     header: int
@@ -37,25 +40,26 @@ class Records:
 
     def line(self, row: int) -> int:
         """The line of the file, counted from 1, on which a row begins; row 0 follows the header."""
-        return _line(self.text, int(self.starts[self.header + 1 + row]))
+        return self.text.line(int(self.starts[self.header + 1 + row]))
 
 
-def records(name: str, text: bytes) -> Records:
+def records(name: str, source: Text, dialect: Dialect) -> Records:
     """Find the records of a text.
 
     Raises:
-        HeadraceError: HR304 without a header, HR307 for a ragged record, HR308 where the text is not UTF-8, HR309 for
-            two columns of one name, HR311 for lines that end otherwise, HR317 for a quotation mark where none may be.
+        HeadraceError: HR304 without a header, HR307 for a ragged record, HR309 for two columns of one name, HR311 for
+            lines that end otherwise, HR317 for a quotation mark where none may be.
     """
-    _refuse_other_encodings(name, text)
-    if not text or text.isspace():
+    text = source.content
+    if not text or not text.strip(b"\r\n \t" if dialect.separator != "\t" else b"\r\n "):
         raise HeadraceError("HR304", f"{name} has no header line")
     data = np.frombuffer(text, np.uint8)
-    newline, comma = data == _NEWLINE, data == _COMMA
-    if b'"' in text:
-        outside = _outside_quotes(name, text, data)
+    newline, separator = data == _NEWLINE, data == ord(dialect.separator)
+    outside: NDArray[np.bool_] | None = None
+    if dialect.quote is not None and dialect.quote.encode() in text:
+        outside = _outside_quotes(name, source, data, dialect)
         newline &= outside
-        comma &= outside
+        separator &= outside
     ends = np.flatnonzero(newline)
     if not text.endswith(b"\n"):
         ends = np.append(ends, len(text))
@@ -63,58 +67,67 @@ def records(name: str, text: bytes) -> Records:
     lengths = ends - starts
     blank = (lengths == 0) | ((lengths == 1) & (data[np.minimum(starts, len(text) - 1)] == _RETURN))
     header = int(np.argmin(blank))
-    names = _names(name, text[starts[header] : ends[header]])
-    fields = np.add.reduceat(comma.view(np.uint8), starts).astype(np.int64) + 1
+    names = _names(name, text[starts[header] : ends[header]], dialect)
+    _refuse_returns(name, source, data, outside)
+    fields = np.add.reduceat(separator.view(np.uint8), starts).astype(np.int64) + 1
     ragged = (fields != len(names)) & ~blank
     ragged[: header + 1] = False
     if ragged.any():
         number = int(np.argmax(ragged))
         found = f"{fields[number]} fields where the header has {len(names)}"
-        raise HeadraceError("HR307", f"{name}, line {_line(text, int(starts[number]))}: {found}")
-    return Records(text, names, starts, header, blank[header + 1 :])
+        raise HeadraceError("HR307", f"{name}, line {source.line(int(starts[number]))}: {found}")
+    return Records(source, names, starts, header, blank[header + 1 :])
 
 
-def _refuse_other_encodings(name: str, text: bytes) -> None:
-    try:
-        if not text.isascii():
-            text.decode()
-    except UnicodeDecodeError as error:
-        raise HeadraceError("HR308", f"{name}, line {_line(text, error.start)}: not UTF-8") from None
+def _refuse_returns(name: str, source: Text, data: NDArray[np.uint8], outside: NDArray[np.bool_] | None) -> None:
+    """A carriage return ends a line with a newline behind it; alone it would glue two lines together."""
+    if b"\r" not in source.content:
+        return
+    returns = data == _RETURN
+    returns[:-1] &= data[1:] != _NEWLINE
+    returns[-1] = False  # a file may end in the middle of its last line end
+    if outside is not None:
+        returns &= outside
+    if returns.any():
+        line = source.line(int(np.argmax(returns)))
+        raise HeadraceError("HR311", f"{name}, line {line}: a carriage return alone in a line", fix=_FIX_RETURNS)
 
 
-def _outside_quotes(name: str, text: bytes, data: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _outside_quotes(name: str, source: Text, data: NDArray[np.uint8], dialect: Dialect) -> NDArray[np.bool_]:
     """Which bytes stand outside of quotation marks; each field that has one is wholly in them."""
-    marks = np.flatnonzero(data == _QUOTE)
+    quote, separator = ord(dialect.quote or ""), ord(dialect.separator)
+    marks = np.flatnonzero(data == quote)
     opening, closing = marks[::2], marks[1::2]
     before = data[np.maximum(opening - 1, 0)]
-    may_open = (opening == 0) | np.isin(before, (_COMMA, _NEWLINE, _QUOTE))
+    may_open = (opening == 0) | np.isin(before, (separator, _NEWLINE, quote))
     after = data[np.minimum(closing + 1, len(data) - 1)]
-    may_close = (closing == len(data) - 1) | np.isin(after, (_COMMA, _NEWLINE, _RETURN, _QUOTE))
+    may_close = (closing == len(data) - 1) | np.isin(after, (separator, _NEWLINE, _RETURN, quote))
     wrong = np.concatenate((opening[~may_open], closing[~may_close]))
     if wrong.size:
-        at = _line(text, int(wrong.min()))
+        at = source.line(int(wrong.min()))
         raise HeadraceError(
             "HR317", f"{name}, line {at}: a quotation mark inside of a field that does not begin with one"
         )
     if len(marks) % 2:
         raise HeadraceError(
-            "HR317", f"{name}, line {_line(text, int(marks[-1]))}: a quotation mark that is never closed"
+            "HR317", f"{name}, line {source.line(int(marks[-1]))}: a quotation mark that is never closed"
         )
-    inside = np.cumsum(data == _QUOTE, dtype=np.uint8)
+    inside = np.cumsum(data == quote, dtype=np.uint8)
     inside &= 1
     outside: NDArray[np.bool_] = inside == 0
     return outside
 
 
-def _names(name: str, line: bytes) -> tuple[str, ...]:
-    names, *more = csv.reader(io.StringIO(line.removesuffix(b"\r").decode(), newline=""))
+def _names(name: str, line: bytes, dialect: Dialect) -> tuple[str, ...]:
+    text = io.StringIO(line.removesuffix(b"\r").decode(), newline="")
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL
+    try:
+        names, *more = csv.reader(text, delimiter=dialect.separator, quotechar=dialect.quote, quoting=quoting)
+    except csv.Error as error:
+        raise HeadraceError("HR311", f"{name}: its header cannot be read: {error}") from None
     if more:
         raise HeadraceError("HR311", f"{name}: its lines end with a carriage return alone", fix=_FIX_RETURNS)
     twice = sorted({column for column in names if names.count(column) > 1})
     if twice:
         raise HeadraceError("HR309", f"{name} has two columns called {twice[0]!r}")
     return tuple(names)
-
-
-def _line(text: bytes, offset: int) -> int:
-    return 1 + text.count(b"\n", 0, offset)

@@ -1,0 +1,93 @@
+"""The text of a file as UTF-8, without comments, and with the names that the file itself does not have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from headrace.sources.options import Dialect
+
+_BOM = b"\xef\xbb\xbf"
+_ORDERS = (b"\xff\xfe", b"\xfe\xff")
+_FIX_ORDER = 'Declare encoding="utf-16-le" or encoding="utf-16-be", or write the file with a byte order mark.'
+
+
+@dataclass(frozen=True)
+class Text:
+    """Bytes in UTF-8 and where they come from: `added` lines stand before the file's own, `dropped` were left out.
+
+    `dropped` are the numbers of lines of the file, ascending.
+    """
+
+    content: bytes
+    added: int = 0
+    dropped: tuple[int, ...] = ()
+
+    def line(self, offset: int) -> int:
+        """The line of the file, counted from 1, that holds the byte at an offset."""
+        number = 1 + self.content.count(b"\n", 0, offset) - self.added
+        for dropped in self.dropped:
+            if dropped > number:
+                break
+            number += 1
+        return max(number, 1)
+
+
+def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
+    """The text of a CSV file. Raises HR308 where it is not in the declared encoding."""
+    plain = utf8(name, content, dialect.encoding)
+    dropped: tuple[int, ...] = ()
+    if dialect.comment is not None:
+        plain, dropped = _without_comments(plain, dialect.comment, dialect.quote)
+    if not dialect.header and plain:
+        return Text(_header(dialect) + plain, 1, dropped)
+    return Text(plain, 0, dropped)
+
+
+def utf8(name: str, content: bytes, encoding: str = "utf-8") -> bytes:
+    """Content in UTF-8, without a byte order mark. Raises HR308 where it is not in the encoding."""
+    if encoding == "utf-8":
+        plain = content.removeprefix(_BOM)
+        if not plain.isascii():
+            _decoded(name, plain, encoding)
+        return plain
+    if encoding == "utf-16" and not content.startswith(_ORDERS):
+        raise HeadraceError("HR308", f"{name}: UTF-16 without a byte order mark", fix=_FIX_ORDER)
+    return _decoded(name, content, encoding).removeprefix("\ufeff").encode()
+
+
+def _decoded(name: str, content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = 1 + content[: error.start].decode(encoding, errors="ignore").count("\n")
+        raise HeadraceError("HR308", f"{name}, line {line}: not {encoding.upper()}") from None
+
+
+def _without_comments(text: bytes, comment: str, quote: str | None) -> tuple[bytes, tuple[int, ...]]:
+    """The text less the lines that begin with the comment, unless such a line is part of a field in quotes."""
+    mark = quote.encode() if quote else None
+    kept, dropped = [], []
+    begin, number, quotes = 0, 1, 0
+    for found in re.finditer(b"^" + re.escape(comment.encode()) + rb"[^\n]*(?:\n|\Z)", text, re.MULTILINE):
+        before = text[begin : found.start()]
+        number += before.count(b"\n")
+        quotes += before.count(mark) if mark else 0
+        kept.append(before)
+        begin = found.start()
+        if quotes % 2 == 0:
+            dropped.append(number)
+            number += 1
+            begin = found.end()
+    kept.append(text[begin:])
+    return b"".join(kept), tuple(dropped)
+
+
+def _header(dialect: Dialect) -> bytes:
+    quote = dialect.quote or ""
+    names = [f"{quote}{name.replace(quote, 2 * quote) if quote else name}{quote}" for name in dialect.names]
+    return (dialect.separator.join(names) + "\n").encode()

@@ -1,0 +1,68 @@
+"""A sheet of a workbook: which one, its types, and cells without a value that can be known."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from tests.sources.making import parsed, refused, workbook
+
+
+def test_a_sheet_with_types() -> None:
+    moment = datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - Excel knows no zones
+    rows: list[list[object]] = [
+        [],
+        ["n", "x", "t", "s", "m", "e"],
+        [1, 1.5, True, "x", moment, None],
+        [],
+        [2, 2, False, None, moment, None],
+    ]
+    frame = parsed("f.xlsx", workbook({"a": rows}))
+    utc = moment.replace(tzinfo=UTC)
+    assert frame.rows() == [(1, 1.5, True, "x", utc, None), (2, 2.0, False, None, utc, None)]
+
+
+def test_declared_types() -> None:
+    frame = parsed("f.xlsx", workbook({"a": [["zip", "n"], [501, "7"]]}), schema={"zip": str, "n": int})
+    assert frame.rows() == [("501", 7)]
+    error = refused("f.xlsx", workbook({"a": [["n"], [1], [], [1.5]]}), schema={"n": int})
+    assert (error.code, error.what) == ("HR311", "f.xlsx, row 4: '1.5' in column 'n' is no Int64")
+
+
+def test_which_sheet() -> None:
+    book = workbook({"one": [["n"], [1]], "two": [["n"], [2]]})
+    assert parsed("f.xlsx", book, sheet="two")["n"].to_list() == [2]
+    error = refused("f.xlsx", book)
+    assert (error.code, error.what) == ("HR327", "f.xlsx has the sheets 'one', 'two', and sheet= names none")
+    error = refused("f.xlsx", book, sheet="tow")
+    assert error.code == "HR327"
+    assert "did you mean 'two'?" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "said"),
+    [
+        ([], "HR304", "f.xlsx has a sheet without any value"),
+        ([["a", "a"], [1, 2]], "HR309", "f.xlsx, row 1 has two columns called 'a'"),
+        ([["a"], [1, 2]], "HR325", "f.xlsx, cell B2: 2 in a column without a name"),
+        ([["a", None, "b"], [1, 2, 3]], "HR325", "f.xlsx, cell B2: 2 in a column without a name"),
+        ([["a"], ["#REF!"]], "HR326", "f.xlsx, cell A2: #REF!"),
+        ([["a"], ["=1+1"]], "HR326", "f.xlsx, cell A2: the formula =1+1 has no stored result"),
+        ([["a"], [1], ["x"]], "HR311", "f.xlsx, row 3: column 'a' holds a text, 'x', and a number in row 2"),
+        ([["a"], [time(1, 2)]], "HR316", "f.xlsx, row 2: column 'a' holds a time of day"),
+        ([["a"], [timedelta(hours=30)]], "HR316", "f.xlsx, row 2: column 'a' holds a duration"),
+    ],
+)
+def test_a_wrong_sheet(rows: list[list[object]], code: str, said: str) -> None:
+    error = refused("f.xlsx", workbook({"a": rows}))
+    assert (error.code, error.what) == (code, said)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = workbook({"a": [["n"], [1]]})
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    error = refused("f.xlsx", book)
+    assert error.code == "HR329"
+    assert "headrace[excel]" in error.fix
