@@ -274,6 +274,16 @@ def test_a_node_that_is_tried_again_elsewhere_is_tried_once(tmp_path: Path) -> N
     assert [each.outcome for each in weekly.retrainings] == ["made", "failed"]
 
 
+def test_models_are_trained_on_one_thread_so_that_no_sum_depends_on_the_machine(tmp_path: Path) -> None:
+    guard = "    assert _openmp_effective_n_threads() == 1\n"
+    threads = "from sklearn.utils._openmp_helpers import _openmp_effective_n_threads\n"
+    code = CODE.replace("    weights =", f"{guard}    weights =").replace(
+        "import polars as pl\n", f"import polars as pl\n{threads}"
+    )
+    [none] = replayed(replayed_project(tmp_path, code, may_fail=True), wish("none", days=35)).policies
+    assert [each.outcome for each in none.retrainings] == ["made"]
+
+
 def test_usual_monitors_stand_in_where_none_is_declared(project: Project) -> None:
     with project.opened() as workspace:
         world = open_world(workspace, "prod", wish("none"))

@@ -61,7 +61,8 @@ class Asked:
 
 _HEADS = ("policy", "{}", "95 % interval", "worst week", "labelled", "made", "refused", "alerts", "training")
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_QUIET_OPENMP = {"OMP_WAIT_POLICY": "passive"}  # threads that wait must sleep, as in the workers of an apply
+_THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+"""For libraries that are loaded only when a model is trained: see `headrace.project.replay_scratch.one_thread`."""
 
 
 def _replay(cli: Session, asked: Asked) -> None:
@@ -73,7 +74,7 @@ def _replay(cli: Session, asked: Asked) -> None:
 
     Example: headrace replay --from 2013-01-01 --to 2013-12-31 --policy none --policy weekly --report replay.html
     """
-    os.environ.update({**_QUIET_OPENMP, **os.environ})
+    os.environ.update({**_THREADS, **os.environ})
     from headrace.project.replay import replay as run
 
     if asked.forget:
