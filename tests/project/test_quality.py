@@ -254,6 +254,7 @@ def test_a_plan_says_that_a_monitor_reacts_late(tmp_path: Path) -> None:
     code = ORDERS + ENDPOINT.replace('label="returned",', 'label="returned", lead="30h",')
     project = Project(tmp_path / "shop", code + "from headrace import rollback\n" + LATE)
     project.write_batch("01", range(300))
+    assert "quality is told once returned of returns is known, by at" in headrace(project.folder, "plan").out
     assert not project.apply().failed
     told = "! HR984 late: rollback on accuracy reacts late: its label is known about 1.2 d after the answer"
     assert told in headrace(project.folder, "plan").out

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict
 
 from headrace.endpoints.canary import condition_facts, condition_of
-from headrace.endpoints.endpoint import LABELS
+from headrace.endpoints.endpoint import LABELS, labels_of
 from headrace.errors import HeadraceError, suggestion
 from headrace.graph.conditions import Comparison, comparisons
 from headrace.graph.node import Node
@@ -154,15 +154,20 @@ class Monitor(Node):
     def __init__(self, name: str, endpoint: Endpoint, watch: Watch, options: Options | None = None) -> None:
         super().__init__(name, (endpoint, *endpoint.inputs), options)
         self.watch = watch
+        self.labels = labels_of(endpoint.model.spec)
 
     def settings(self) -> Mapping[str, object]:
         """All of the declaration: a supervisor reads it from the version."""
         return {"watch": self.watch.to_facts()}
 
     def consequences(self) -> Sequence[str]:
-        """What is watched."""
+        """What is watched, and when quality is known. How late that is, a version tells."""
         then = "".join(f"; then {reaction}" for reaction in self.watch.then)
-        return (f"watches {' & '.join(map(spelled, self.watch.when))}{then}",)
+        told = (f"watches {' & '.join(map(spelled, self.watch.when))}{then}",)
+        if Family.LABELS not in self.watch.families or self.labels is None:
+            return told
+        label, table, known_at = (self.labels[name] for name in ("label", "table", "known_at"))
+        return (*told, f"quality is told once {label} of {table} is known, by {known_at}")
 
     def make(self, step: Step, context: Context) -> Manifest:
         """Count what the model saw when it was evaluated, and how late its labels came.

@@ -93,9 +93,8 @@ def _quality_lines(late: Late) -> list[str]:
             rows += [(where, name, *_values(found)) for name, found in sorted(each.metrics.items()) if name != "rows"]
             if not each.metrics:
                 rows.append((where, f"{each.labelled} labels: too few", "", "", ""))
-    return lines + [
-        f"    {line}" for line in columns(rows, ("slice", "metric", "value", "low", "high"), right=[2, 3, 4])
-    ]
+    heads = ("slice", "metric", "value", "low", "high") if rows else ()
+    return [*lines, *(f"    {line}" for line in columns(rows, heads, right=[2, 3, 4]))]
 
 
 def _minute(at: datetime) -> str:
