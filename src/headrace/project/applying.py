@@ -13,6 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from headrace.errors import HeadraceError
+from headrace.project.health import DONE, FAILED, REFUSED, Applies
+from headrace.project.heartbeat import Patience, Pulse
+
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
@@ -25,7 +29,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
 """Seconds after an apply that failed, before the next one: doubled each time, up to half an hour."""
 _GRACE = 15.0
 """Seconds that an apply has to end in good order."""
-_GOOD = (0, 4)
+_REFUSED = 4
+_GOOD = (0, _REFUSED)
 """Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
 _ORDERS = 100
 """Applies that one process does, before another one takes its place."""
@@ -45,6 +50,20 @@ class Ended:
     def good(self) -> bool:
         """Whether it needs no other one."""
         return self.code in _GOOD
+
+    @property
+    def outcome(self) -> str:
+        """In a word, see `headrace.project.health`."""
+        if not self.good:
+            return FAILED
+        return REFUSED if self.code == _REFUSED else DONE
+
+    @property
+    def error(self) -> str:
+        """The code of what it failed with, where it came to tell: of a step, or of the apply itself."""
+        failed = self.done.get("failed") or {}
+        found = next(iter(failed.values()), self.done.get("error"))
+        return "" if found is None else str(found["code"])
 
     @property
     def run(self) -> str | None:
@@ -74,10 +93,14 @@ class Applying:
     With `keep_ready`, a process that has loaded the project stands by, so that an apply begins at once.
     """
 
-    def __init__(self, workspace: Workspace, environment: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, workspace: Workspace, environment: str, say: Callable[[str], None], patience: Patience | None = None
+    ) -> None:
         self._clock: Clock = workspace.clock
         self._folder = workspace.settings.folder
         self._environment = environment
+        self._patience = patience or Patience()
+        self.past = Applies(workspace.clock)
         self._say = say
         self._asked: dict[str, _Wish] = {}
         self._under_way: dict[str, _Wish] = {}
@@ -93,7 +116,7 @@ class Applying:
             return
         self._ready = wanted
         if wanted and self._process is None:
-            self._standby = _Process(self._folder, self._environment)
+            self._standby = self._started()
         elif self._standby is not None:
             self._standby.stop(0)
             self._standby = None
@@ -114,7 +137,8 @@ class Applying:
         self._due = 0.0
 
     def look(self) -> bool:
-        """Begin what was asked for; answers whether an apply has ended."""
+        """Begin what was asked for; answers whether an apply has ended. A process that hangs is replaced."""
+        self._end_hung()
         ended = None if self._process is None else self._process.ended(self._say)
         if ended is not None:
             self._end(ended)
@@ -141,19 +165,44 @@ class Applying:
         only = sorted(frozenset[str]().union(*wishes)) if all(wishes) else []
         process, self._standby = self._standby, None
         if process is None or not process.order(only, last=not self._ready):
-            process = _Process(self._folder, self._environment)
+            process = self._started()
             process.order(only, last=not self._ready)
         self._process = process
+        self.past.begin()
+
+    def _started(self) -> _Process:
+        return _Process(self._folder, self._environment, Pulse(self._clock, self._patience))
+
+    def _end_hung(self) -> None:
+        """Kill what gives no sign of life. An apply has then failed, and is tried again; who stood by is replaced."""
+        working, waiting = self._process, self._standby
+        if working is not None and working.is_lost():
+            working.kill()
+            self._tell_hung(working)
+        if waiting is not None and waiting.is_lost():
+            waiting.stop(0)
+            self._standby = self._started()
+            self._tell_hung(waiting)
+        present = self._process or self._standby
+        self.past.silence = 0.0 if present is None else present.silence
+
+    def _tell_hung(self, process: _Process) -> None:
+        self.past.replaced += 1
+        error = HeadraceError("HR958", f"the process that applies gave none for {process.silence:.0f} s")
+        self._say(f"{error.code} {error.what}; it is replaced")
 
     def _end(self, ended: Ended) -> None:
         """Let the process stand by, or another one in its place, and tell those who have asked."""
+        if ended.code < 0 and not (self._process and self._process.is_hung):
+            self.past.replaced += 1  # somebody killed it
+        self.past.end(ended.outcome, ended.error)
         process, under_way = self._process, self._under_way
         self._process, self._under_way = None, {}
         if process is not None and self._ready and ended.good and process.can_go_on:
             self._standby = process
         elif process is not None:
             process.stop(0)
-            self._standby = _Process(self._folder, self._environment) if self._ready else None
+            self._standby = self._started() if self._ready else None
         if ended.good:
             self._pause = _FIRST_PAUSE
         else:
@@ -175,7 +224,9 @@ class Applying:
 class _Process:
     """A process of `headrace.cli.standby`: it loads the project, waits for orders, and applies one after the other."""
 
-    def __init__(self, folder: Path, environment: str) -> None:
+    def __init__(self, folder: Path, environment: str, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self.is_hung = False
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
         self.results, theirs = os.pipe()
         """It can be read from once an apply, or the process, has ended: nobody else holds its other end."""
@@ -183,17 +234,36 @@ class _Process:
         self._received = b""
         self._heard = 0
         self._orders = 0
-        command = [sys.executable, "-m", "headrace.cli.standby", environment, str(theirs)]
+        command = [sys.executable, "-m", "headrace.cli.standby", environment, str(theirs), str(pulse.theirs)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=self._said,
             stderr=subprocess.STDOUT,
-            pass_fds=(theirs,),
+            pass_fds=(theirs, pulse.theirs),
             start_new_session=True,  # Ctrl-C is for the supervisor, which ends it in good order
         )
         os.close(theirs)
+        pulse.handed_over()
+
+    def is_lost(self) -> bool:
+        """Look whether it lives; answers whether it has been silent for too long, once."""
+        if self.is_hung or self._process.poll() is not None:
+            return False
+        self.is_hung = self._pulse.is_lost()
+        return self.is_hung
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a sign of life."""
+        return self._pulse.silence
+
+    def kill(self) -> None:
+        """End it by force, with what it has started in its session."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def order(self, only: list[str], *, last: bool) -> bool:
         """Tell it what to apply, and whether that is all; answers whether it is there to hear it."""
@@ -209,13 +279,14 @@ class _Process:
         """How the apply ended that was ordered last, None while it has not; what it had to say is said."""
         is_over = self._receive()
         line, newline, rest = self._received.partition(b"\n")
-        if not (is_over or newline):
-            return None
         told: dict[str, Json] = json.loads(line) if newline else {}
+        if not is_over and (not newline or "error" in told):
+            return None  # an error is the last that it tells: its exit code comes next
         self._received = rest
         code = self._process.wait() if is_over else 0
         self._say(say)
-        return Ended(code or told.get("code", 0), told.get("done", {}))
+        hung = {"error": {"code": "HR958"}} if self.is_hung else {}
+        return Ended(code or told.get("code", 0), told.get("done") or hung or told)
 
     @property
     def can_go_on(self) -> bool:
@@ -229,13 +300,14 @@ class _Process:
             self._process.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
-        self._process.kill()
+        self.kill()
         self._process.wait()
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
         self._said.close()
         os.close(self.results)
+        self._pulse.close()
 
     def _write(self, order: bytes, *, last: bool) -> None:
         if self._process.stdin is not None:

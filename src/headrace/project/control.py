@@ -34,7 +34,16 @@ _IDLE = 20.0
 _LONGEST_LINE = 4096
 """Bytes of a line that begins a chunk, or of a trailer."""
 
-STATUSES: Final = {"HR946": 403, "HR947": 500, "HR949": 415, "HR975": 400, "HR976": 401, "HR977": 413, "HR978": 404}
+STATUSES: Final = {
+    "HR946": 403,
+    "HR947": 500,
+    "HR949": 415,
+    "HR957": 501,
+    "HR975": 400,
+    "HR976": 401,
+    "HR977": 413,
+    "HR978": 404,
+}
 
 
 @dataclass(frozen=True, slots=True)

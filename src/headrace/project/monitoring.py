@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -101,27 +101,35 @@ class Watcher:
         self._make = make
         self._say = say
         self._windows: dict[str, list[Window]] = {}
+        self.looked: Mapping[str, tuple[str, Looked]] = {}
+        """By monitor: its state in a word, and what it saw last. May be read by any thread."""
 
     def look(self) -> None:
         """Look at each monitor once. One that cannot be looked at is told, and keeps no other from being looked at."""
+        found: dict[str, tuple[str, Looked]] = {}
         for monitor in monitors_of(self._workspace, self._environment):
             try:
-                self._look_at(monitor)
+                looked = self._look_at(monitor)
+                found[monitor.node] = state_of(looked), looked
             except HeadraceError as error:
                 self._say(f"{monitor.node} cannot be looked at: {error.code} {error.what}")
+        self.looked = found
 
-    def _look_at(self, monitor: Version) -> None:
+    def _look_at(self, monitor: Version) -> Looked:
         looked = look(self._workspace, self._environment, monitor)
         windows = self._windows.setdefault(monitor.key, [])
         windows.append(looked.window)
         del windows[: -looked.watch.limits.confirm]
+        noted = list(looked.notes)
         for number, note in enumerate(
             react(looked.notes, windows, monitor.key, looked.watch.limits), start=len(looked.notes)
         ):
+            noted.append(note)
             if self._note(looked, note, number):
                 self._say(f"{monitor.node}: {note.kind}, {note.reason}")
                 if note.kind is Kind.ACTED:
                     self._act(looked)
+        return replace(looked, notes=tuple(noted))
 
     def _note(self, looked: Looked, note: Note, number: int) -> bool:
         """Write a note down; answers whether it is this one that the ledger keeps under its number."""

@@ -32,6 +32,7 @@ from headrace.endpoints.app import Application, Told
 from headrace.endpoints.figures import Figures, count_as_one_process
 from headrace.endpoints.log import SegmentLog
 from headrace.endpoints.tracing import tracing_of
+from headrace.project.heartbeat import beat
 from headrace.project.prediction_place import folder_of
 from headrace.project.settings import load
 from headrace.project.stores import open_ledger, open_stores
@@ -56,7 +57,8 @@ _log = logging.getLogger("headrace.server")
 class Options:
     """What a process is told by its parent: the project, the environment, and descriptors that it inherits.
 
-    It writes a byte to `ready` once it can answer, and ends when `lifeline` is closed.
+    It writes a byte to `ready` once it can answer, gives signs of life on `heart` from its event loop, and ends when
+    `lifeline` is closed.
     """
 
     folder: str
@@ -64,6 +66,7 @@ class Options:
     listening: int
     ready: int
     lifeline: int
+    heart: int
     certificate: str | None = None
     private_key: str | None = None
     grpc: str | None = None
@@ -115,8 +118,11 @@ def main() -> None:
 async def _answer(server: uvicorn.Server, service: AnsweringService, access: Access, options: Options) -> None:
     """Answer over HTTP, and over gRPC where that is asked for, until told to end."""
     grpc = None if options.grpc is None else await grpc_server.start(service, _grpc_listening(access, options))
+    beats = asyncio.create_task(beat(options.heart))
+    await asyncio.sleep(0)  # the first beat comes before anybody may rely on this process
     os.write(options.ready, b"r")
     await server.serve([socket.socket(fileno=options.listening)])
+    beats.cancel()
     if grpc is not None:
         await grpc.stop(_GRACE)
     await service.close()

@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -18,12 +17,16 @@ from threading import Event
 from typing import TYPE_CHECKING, Self
 
 from headrace.errors import HeadraceError
+from headrace.project.heartbeat import Patience
+from headrace.project.serving_processes import Child, Children, Processes
+from headrace.project.shared_figures import Figures, shared_figures
 from headrace.runtime.environments import existing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
+    from headrace.project.heartbeat import Pulse
     from headrace.project.workspace import Workspace
 
 _NEEDED = ("uvicorn", "httptools", "uvloop", "orjson", "prometheus_client", "onnxruntime", "lmdb")
@@ -31,12 +34,9 @@ ACCESS_LOG = "HEADRACE_ACCESS_LOG"
 """The variable that names the access log."""
 _START = 60.0
 """Seconds that a process has to load its models."""
-_GRACE = 15.0
-"""Seconds that a process has to end."""
 LOOK = 0.2
 _DRAIN = 10.0
 """Seconds between two looks for predictions to move into tables."""
-_LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,15 @@ class Server:
             when the processes do not start, HR956 for an access log that cannot be written.
     """
 
-    def __init__(self, workspace: Workspace, environment: str, where: Where, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        environment: str,
+        where: Where,
+        say: Callable[[str], None],
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience or Patience()
         self._workspace = workspace
         self._environment = environment
         self._where = where
@@ -100,8 +108,10 @@ class Server:
         endpoints = endpoints_of(workspace, self._environment)
         with ExitStack() as stack:
             listening = stack.enter_context(_listening(where))
-            metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-metrics-"))
-            self._processes = _Processes(workspace, self._environment, where, listening, metrics)
+            figures = stack.enter_context(shared_figures(workspace.settings.state))
+            metrics = figures.folder
+            start = partial(_started, workspace, self._environment, where, (listening, figures))
+            self._processes = Processes(workspace.clock, where.processes, metrics, start, self._patience)
             stack.callback(self._processes.end)
             self._processes.start()
             self._tell(endpoints, listening.getsockname()[1])
@@ -131,6 +141,11 @@ class Server:
             _drain(self._workspace, self._environment, self._say)
             self._due = now + _DRAIN
 
+    @property
+    def children(self) -> Children:
+        """How its processes are, as of the last look."""
+        return self._processes.children
+
     def _count(self) -> None:
         """Write down how many requests were answered, with which status."""
         try:
@@ -157,84 +172,47 @@ def _drain(workspace: Workspace, environment: str, say: Callable[[str], None]) -
         say(f"Predictions stay in their log for now: {error.code} {error.what}")
 
 
-class _Processes:
-    """The processes of one server. One that ends is started again, later each time that it ends soon."""
+def _started(
+    workspace: Workspace,
+    environment: str,
+    where: Where,
+    shared: tuple[socket.socket, Figures],
+    lifeline: int,
+    pulse: Pulse,
+) -> Child:
+    """A process that can answer. Raises HR955."""
+    from headrace.endpoints.figures import SHARED
+    from headrace.project.server import Options
 
-    def __init__(
-        self, workspace: Workspace, environment: str, where: Where, listening: socket.socket, metrics: str
-    ) -> None:
-        self._workspace = workspace
-        self._environment = environment
-        self._where = where
-        self._listening = listening
-        self._metrics = metrics
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._reading, self._lifeline = os.pipe()
-        self._due = 0.0
-        self._pause = 1.0
-
-    def start(self) -> None:
-        """Start all of them, and wait until one can answer. Raises HR955."""
-        self._running = [self._started() for _ in range(self._where.processes)]
-
-    def look(self, say: Callable[[str], None]) -> None:
-        """Start those again that have ended."""
-        now = self._workspace.clock.monotonic()
-        for process in [each for each in self._running if each.poll() is not None]:
-            self._running.remove(process)
-            _forget_figures(process.pid, self._metrics)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE) if now < self._due + 60 else 1.0
-            self._due = now + self._pause
-            say(f"A process ended with status {process.returncode}; another one starts in {self._pause:g} s")
-        if len(self._running) < self._where.processes and now >= self._due:
-            with suppress(HeadraceError):  # it has said why; the pause grows
-                self._running.append(self._started())
-
-    def end(self) -> None:
-        """Have all of them end in good order, or by force when they take too long."""
-        if self._lifeline < 0:
-            return
-        os.close(self._lifeline)
-        self._lifeline = -1
-        for process in self._running:
-            try:
-                process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        os.close(self._reading)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        from headrace.endpoints.figures import SHARED
-        from headrace.project.server import Options
-
-        ready, telling = os.pipe()
-        options = Options(
-            folder=str(self._workspace.settings.folder),
-            environment=self._environment,
-            listening=self._listening.fileno(),
-            ready=telling,
-            lifeline=self._reading,
-            certificate=self._where.certificate,
-            private_key=self._where.private_key,
-            access_log=self._where.access_log,
-            grpc=None if self._where.grpc_port is None else f"{_shown(self._where.host)}:{self._where.grpc_port}",
-        )
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "headrace.project.server", options.spelled()],
-            pass_fds=(options.listening, options.ready, options.lifeline),
-            env={**os.environ, SHARED: self._metrics, "OMP_WAIT_POLICY": "passive"},
-            start_new_session=True,  # Ctrl-C is for the parent, which has them end in good order
-        )
-        os.close(telling)
-        try:
-            answered, _, _ = select.select([ready], [], [], _START)
-            if not answered or not os.read(ready, 1):
-                process.kill()
-                raise HeadraceError("HR955", f"a process ended with status {process.wait()} before it could answer")
-        finally:
-            os.close(ready)
-        return process
+    listening, figures = shared
+    ready, telling = os.pipe()
+    options = Options(
+        folder=str(workspace.settings.folder),
+        environment=environment,
+        listening=listening.fileno(),
+        ready=telling,
+        lifeline=lifeline,
+        heart=pulse.theirs,
+        certificate=where.certificate,
+        private_key=where.private_key,
+        access_log=where.access_log,
+        grpc=None if where.grpc_port is None else f"{_shown(where.host)}:{where.grpc_port}",
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "headrace.project.server", options.spelled()],
+        pass_fds=(options.listening, options.ready, options.lifeline, options.heart, figures.lock),
+        env={**os.environ, SHARED: figures.folder, "OMP_WAIT_POLICY": "passive"},
+        start_new_session=True,  # Ctrl-C is for the parent, which has them end in good order
+    )
+    os.close(telling)
+    try:
+        answered, _, _ = select.select([ready], [], [], _START)
+        if not answered or not os.read(ready, 1):
+            process.kill()
+            raise HeadraceError("HR955", f"a process ended with status {process.wait()} before it could answer")
+    finally:
+        os.close(ready)
+    return Child(process, pulse)
 
 
 def _refuse_what_cannot_be(where: Where) -> None:
@@ -300,10 +278,3 @@ def _setting(event: Event) -> Callable[[int, FrameType | None], None]:
         event.set()
 
     return handler
-
-
-def _forget_figures(pid: int, folder: str) -> None:
-    """Take what a process that is gone had set, such as a queue's length, out of the metrics; counts remain."""
-    from prometheus_client import multiprocess
-
-    multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ import fcntl
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.durable import storage_errors
@@ -16,22 +17,27 @@ from headrace.project.bell import Bell
 from headrace.project.control import Control
 from headrace.project.events import SECRET, TOKEN, Events, Guard
 from headrace.project.firing import Firing
+from headrace.project.health import Check, Health, Limits, Visitors, routes_of
 from headrace.project.monitoring import Watcher
 from headrace.project.pacing import Pacing
 from headrace.project.serving import LOOK, Server, Where, endpoints_of, until_told
+from headrace.project.up_metrics import Metrics, Sources
 from headrace.runtime.survey import observe
 from headrace.runtime.triggers import observed_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from threading import Event
 
+    from headrace.ports.records import Snapshot
     from headrace.project.control import Routes
     from headrace.project.workspace import Workspace
 
 _WATCHING = 12
 """How many looks at the sources there are for one at the monitors: with the default, that is once a minute."""
+_MISSED = 3
+"""Looks at something that may be left out before it is unwell."""
 _HANDOVER = 20.0
 """Seconds from the beginning on during which the address may still be taken."""
 
@@ -41,7 +47,7 @@ class Ways:
     """How an environment is looked after.
 
     Where it is served, how often its sources are looked at (in seconds), and the address of the supervisor itself; with
-    `fallback`, any free port where that is taken.
+    `fallback`, any free port where that is taken. `limits` say when something is unwell, and when a child is replaced.
     """
 
     where: Where = field(default_factory=Where)
@@ -49,6 +55,7 @@ class Ways:
     host: str = "127.0.0.1"
     port: int = 8181
     fallback: bool = True
+    limits: Limits = field(default_factory=Limits)
 
 
 def up(workspace: Workspace, environment: str, ways: Ways, say: Callable[[str], None]) -> None:
@@ -62,7 +69,7 @@ def up(workspace: Workspace, environment: str, ways: Ways, say: Callable[[str], 
         HeadraceError: What `Server` and `Control` raise, and HR612 or the like where the project's folder cannot be
             written.
     """
-    with until_told() as stopping, _alone(workspace, environment, stopping, say) as alone:
+    with until_told() as stopping, _alone(workspace, environment, ways, stopping, say) as alone:
         if alone:
             with Supervisor(workspace, environment, ways, say) as supervisor:
                 while not stopping.is_set():
@@ -76,20 +83,22 @@ def bell_of(workspace: Workspace, environment: str) -> Path:
 
 
 @contextmanager
-def _alone(workspace: Workspace, environment: str, stopping: Event, say: Callable[[str], None]) -> Iterator[bool]:
+def _alone(
+    workspace: Workspace, environment: str, ways: Ways, stopping: Event, say: Callable[[str], None]
+) -> Iterator[bool]:
     """Wait until no other supervisor lives, by a lock that the system frees with its owner; False: told to stop."""
     folder = workspace.settings.state / "up"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / f"{environment}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        standing_by = False
-        while not _locked(descriptor):
-            if not standing_by:
-                other = os.pread(descriptor, 20, 0).decode() or "another one"
-                say(f"Standing by: process {other} looks after {environment}")
-                standing_by = True
-            if stopping.wait(LOOK):
+        standing_by = not _locked(descriptor)
+        if standing_by:
+            other = os.pread(descriptor, 20, 0).decode() or "another one"
+            say(f"Standing by: process {other} looks after {environment}")
+            health = Health(workspace.clock, environment, ways.limits)
+            health.stand_by(other)
+            if not _stood_by(descriptor, ways, health, stopping):
                 yield False
                 return
         os.ftruncate(descriptor, 0)
@@ -99,6 +108,25 @@ def _alone(workspace: Workspace, environment: str, stopping: Event, say: Callabl
         yield True
     finally:
         os.close(descriptor)
+
+
+def _stood_by(descriptor: int, ways: Ways, health: Health, stopping: Event) -> bool:
+    """Wait for the lock; False: told to stop. It says how it is at its address, unless the other one answers there."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Control(ways.host, ways.port, routes_of(health, _visitors())))
+        except HeadraceError as error:
+            if error.code != "HR979":
+                raise
+        while not _locked(descriptor):
+            health.turned()
+            if stopping.wait(LOOK):
+                return False
+    return True
+
+
+def _visitors() -> Visitors:
+    return Visitors(os.environ.get(TOKEN))
 
 
 def _locked(descriptor: int) -> bool:
@@ -119,16 +147,22 @@ class Supervisor:
         self._say = say
         self._stack = ExitStack()
         self._server: Server | None = None
-        self._applying = Applying(workspace, environment, say)
+        self._health = Health(workspace.clock, environment, ways.limits)
+        self._applying = Applying(workspace, environment, say, ways.limits.children)
         self._firing = Firing(workspace, environment, self._applying.ask, say)
         self._bell = Bell(bell_of(workspace, environment))
         self._observed: dict[str, str] | None = None
+        self._changed: dict[str, float] = {}
         self._problems: dict[str, str] = {}
         self._due = 0.0
         self._watching_due = 0.0
         self._watcher = Watcher(workspace, environment, self._make, say)
         self._announcer = Announcer(workspace, environment, say)
         self._began = workspace.clock.monotonic()
+        self._health.add("apply", lambda: self._applying.past.check(ways.limits))
+        self._health.add("server", self._check_server)
+        for name in ("sources", "triggers"):
+            self._health.expect(name, ways.limits.loop + _MISSED * ways.watch)
 
     def __enter__(self) -> Self:
         self._say(f"Looking after {self._environment}: its sources are looked at every {self._ways.watch:g} s")
@@ -168,8 +202,10 @@ class Supervisor:
         if self._server is not None and now >= self._watching_due:
             self._watching_due = now + _WATCHING * self._ways.watch
             self._watcher.look()
+            self._health.done("monitors")
         self._applying.look()
         self._announcer.look()
+        self._health.turned()
 
     def _opened_control(self) -> Control:
         """The supervisor's own address, and what is answered there."""
@@ -177,8 +213,34 @@ class Supervisor:
         events = Events(
             self._workspace.ledger, self._environment, lambda: self._firing.triggers, guard, self._bell.ring
         )
-        routes: Routes = {("POST", "/events"): events}
+        visitors = _visitors()
+        metrics = Metrics(self._told(), visitors)
+        routes: Routes = {
+            ("POST", "/events"): events,
+            ("GET", "/metrics"): metrics,
+            **routes_of(self._health, visitors),
+        }
         return Control(self._ways.host, self._ways.port, routes, fallback=self._ways.fallback)
+
+    def _told(self) -> Sources:
+        """What the metrics are put together from."""
+        return Sources(
+            workspace=self._workspace,
+            health=self._health,
+            applies=self._applying.past,
+            changed=self._changed,
+            triggers=lambda: self._firing.triggers,
+            looked=lambda: self._watcher.looked,
+            notices=self._announcer.outbox.counts,
+            restarts=lambda: {
+                "apply": self._applying.past.replaced,
+                "server": 0 if self._server is None else self._server.children.restarts,
+            },
+        )
+
+    def _check_server(self) -> Check:
+        """Whether all processes answer; before there is an endpoint, none is to."""
+        return Check(0.0) if self._server is None else self._server.children.check(self._ways.limits.silent)
 
     def _make(self, node: str, monitor: str) -> None:
         """Have a node made of what has come in since, with what is made from it."""
@@ -196,8 +258,10 @@ class Supervisor:
                 raise
             return
         try:
-            server = Server(self._workspace, self._environment, self._ways.where, self._say)
+            limits = self._ways.limits
+            server = Server(self._workspace, self._environment, self._ways.where, self._say, limits.children)
             self._server = self._stack.enter_context(server)
+            self._health.expect("monitors", limits.loop + _MISSED * _WATCHING * self._ways.watch)
         except HeadraceError as error:
             # Where another supervisor was killed, its processes may still give their last answers at this address.
             if error.code != "HR952" or self._workspace.clock.monotonic() > self._began + _HANDOVER:
@@ -215,29 +279,42 @@ class Supervisor:
 
     def _look_at_sources(self) -> None:
         """Ask for an apply where a source holds something else than when one was asked for last."""
-        with self._telling("The sources cannot be looked at"):
+        with self._telling("sources"):
             snapshot = self._workspace.ledger.snapshot(self._environment)
             found = observe(self._workspace.graph, self._workspace.settings.folder, snapshot)
             observed = {name: observed_digest(each) for name, each in found.items()}
+            self._note_changes(observed, snapshot)
             if self._observed is not None and observed != self._observed:
                 self._ask_for_unpaced("new data", self._pacing())
             self._observed = observed
 
+    def _note_changes(self, observed: Mapping[str, str], snapshot: Snapshot) -> None:
+        """When each source changed: now, or, as far as that is not known, when its present version was made."""
+        now = self._workspace.clock.now().timestamp()
+        for name, digest in observed.items():
+            if self._observed is None:
+                version = self._workspace.ledger.version(snapshot.pointers.get(name, ""))
+                self._changed[name] = now if version is None else datetime.fromisoformat(version.made_at).timestamp()
+            elif self._observed.get(name) != digest:
+                self._changed[name] = now
+
     def _look_at_triggers(self) -> None:
         """Fire what is due. A process stands by for the next apply where there is anything that may ask for one."""
-        with self._telling("The triggers cannot be looked at"):
+        with self._telling("triggers"):
             self._firing.look(self._observed or {})
             self._applying.keep_ready(wanted=bool(self._firing.triggers))
 
     @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _telling(self, name: str) -> Iterator[None]:
         """Tell of an error, once, and go on: a file that was just being written may have been read."""
         try:
             yield
         except HeadraceError as error:
             self._workspace.reload()
-            if self._problems.get(what) != str(error):
-                self._say(f"{what}: {error.code} {error.what}")
-            self._problems[what] = str(error)
+            self._health.failed(name, error)
+            if self._problems.get(name) != str(error):
+                self._say(f"The {name} cannot be looked at: {error.code} {error.what}")
+            self._problems[name] = str(error)
         else:
-            self._problems.pop(what, None)
+            self._health.done(name)
+            self._problems.pop(name, None)

@@ -23,7 +23,7 @@ from headrace.runtime.collect import collect, find_garbage
 from headrace.runtime.engine import Engine
 from headrace.runtime.environments import existing, rebase
 from headrace.runtime.recovery import recover
-from headrace.runtime.surroundings import Surroundings
+from headrace.runtime.surroundings import Surroundings, Turning, unheard
 from headrace.runtime.survey import Question, survey
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Workspace:
     def __init__(self, settings: Settings, executor: ProcessExecutor | None = None) -> None:
         self.settings = settings
         self.clock = SystemClock()
+        self.turned: Turning = unheard
+        """Hears of the loop of each apply."""
         self._executor = executor
 
     @classmethod
@@ -195,6 +197,7 @@ class Workspace:
             project=self.settings.folder,
             logs=self.settings.logs,
             observer=observer,
+            turned=self.turned,
         )
         return Engine(self.graph, plan, around).apply()
 

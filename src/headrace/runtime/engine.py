@@ -86,6 +86,8 @@ class Engine:
         except BaseException as error:
             self._abort(error)
             raise
+        finally:
+            around.turned(going=False)
         state = RunState.FAILED if self._tally.failed else RunState.DONE
         applied = self._applied(conflict)
         self._write(EndRun(self._run.id, state, applied.summary()))
@@ -100,6 +102,7 @@ class Engine:
         self._adopt_existing()
         self._turn([])
         while True:
+            self._around.turned(going=True)
             conflict = self._publish()
             if conflict is not None or self._board.over:
                 return conflict

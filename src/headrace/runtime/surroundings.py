@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.runtime.observer import Observer
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from headrace.ports.stores import Stores
     from headrace.runtime.executor import Executor
     from headrace.runtime.recovery import Owners
+
+
+class Turning(Protocol):
+    """Hears of the engine's loop: that it went round, which it does whatever the steps do; and that it is over."""
+
+    def __call__(self, *, going: bool) -> None:
+        """`going`: the loop goes on."""
+
+
+def unheard(*, going: bool) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +41,4 @@ class Surroundings:
     project: Path
     logs: Path
     observer: Observer = field(default_factory=Observer)
+    turned: Turning = unheard
