@@ -147,6 +147,23 @@ def test_a_condition_that_holds_brings_the_old_version_back_and_its_model(server
     assert server.pointer("scores") == first
 
 
+def test_monitors_go_back_with_the_endpoint(project: Project) -> None:
+    project.write_code(f"{project.code}\nshop.monitor('slow', scores, when=metric('p99_ms') > 50)\n")
+    project.apply()
+    with project.opened() as workspace:
+        server = Server(workspace)
+        server.look()
+        before = server.pointer("slow")
+        project.edit("C=1.0", "C=0.01")
+        project.apply()
+        server.look()
+        assert server.pointer("slow") != before
+        server.count(candidate(server), answers=20, failures=10)
+        server.look()
+        assert server.pointer("slow") == before
+        assert "slow" in workspace.ledger.snapshot("prod").holds
+
+
 def test_the_next_candidate_after_an_abort_is_tried_when_released(server: Server, project: Project) -> None:
     server.look()
     server.count(candidate(server), failures=20)

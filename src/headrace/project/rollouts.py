@@ -117,11 +117,12 @@ def complete(ledger: Ledger, standing: Standing) -> None:
 def _moves_back(ledger: Ledger, subject: Subject) -> list[PointerMove]:
     """The endpoint goes back, and its model with it, so that the next candidate is compared with what answers.
 
-    A model that other endpoints serve as well stays: they did not abort.
+    A model that other endpoints serve as well stays: they did not abort. Monitors of the endpoint go back with it.
     """
     moves = [PointerMove(subject.endpoint, subject.candidate, subject.settled)]
     snapshot = ledger.snapshot(subject.environment)
     pointed = ledger.live(sorted({*snapshot.pointers.values(), subject.candidate, subject.settled}))
+    moves += _followers_back(ledger, subject, snapshot.pointers, pointed)
     node, model = pointed[subject.candidate].inputs[0]
     served = [
         each
@@ -131,4 +132,21 @@ def _moves_back(ledger: Ledger, subject: Subject) -> list[PointerMove]:
     shared = any(each.kind == Endpoint.kind and each.inputs[0][0] == node for each in served)
     if not shared and snapshot.pointers.get(node) == model:
         moves.append(PointerMove(node, model, _model(pointed[subject.settled])))
+    return moves
+
+
+def _followers_back(
+    ledger: Ledger, subject: Subject, pointers: Mapping[str, str], pointed: Mapping[str, Version]
+) -> list[PointerMove]:
+    """What was made of the candidate goes back to what was made of the version that stays, where there was such."""
+    moves = []
+    for name, key in sorted(pointers.items()):
+        version = pointed.get(key)
+        if version is None or version.node != name or subject.candidate not in dict(version.inputs).values():
+            continue
+        earlier = [change.key for change in reversed(ledger.history(subject.environment, name)) if change.key]
+        live = ledger.live(sorted(set(earlier)))
+        before = (each for each in earlier if each in live and subject.settled in dict(live[each].inputs).values())
+        if (found := next(before, None)) is not None:
+            moves.append(PointerMove(name, key, found))
     return moves
