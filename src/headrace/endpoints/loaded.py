@@ -58,7 +58,7 @@ class Loaded:
         """The scores of complete rows, which hold their features and maybe entities besides."""
         whole = set(self._inputs)
         if all(row.keys() == whole for row in rows):
-            return Scored(self._scorer.score([list(self._values(row)) for row in rows]), rows, seen)
+            return Scored(self._scorer.score(list(map(self._values, rows))), rows, seen)
         values = [[row.get(name) for name in self._inputs] for row in rows]
         features = [dict(zip(self._inputs, each, strict=True)) for each in values]
         return Scored(self._scorer.score(values), features, seen)
