@@ -167,6 +167,22 @@ def test_a_supervisor_says_how_it_is(project: Project) -> None:
     assert 'headrace_up_rows{table="orders"} 300.0' in text
 
 
+def test_one_that_stands_by_says_so_at_its_address(project: Project) -> None:
+    with upheld(project) as first:
+        first.until("Looking after")
+        with upheld(project) as second:
+            second.until("Standing by")
+            address = "http" + second.until("Its health is told").partition("http")[2].split()[0]
+            answer = httpx.get(address)
+            assert answer.status_code == 503
+            assert f"process {first.process.pid}" in answer.json()["reasons"][0]
+            assert httpx.get(address.replace("healthz", "livez")).status_code == 200
+            first.process.kill()
+            second.until("Taking over prod")
+            control = second.control()
+            until(60, lambda: httpx.get(f"{control}/healthz").status_code == 200)
+
+
 def test_applies_that_fail_again_and_again_are_told_with_their_code(project: Project) -> None:
     project.edit("rows.with_columns", "rows.with_colums")
     with upheld(project) as told:

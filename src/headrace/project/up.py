@@ -98,7 +98,7 @@ def _alone(
             say(f"Standing by: process {other} looks after {environment}")
             health = Health(workspace.clock, environment, ways.limits)
             health.stand_by(other)
-            if not _stood_by(descriptor, ways, health, stopping):
+            if not _stood_by(descriptor, ways, health, stopping, say):
                 yield False
                 return
         os.ftruncate(descriptor, 0)
@@ -110,11 +110,12 @@ def _alone(
         os.close(descriptor)
 
 
-def _stood_by(descriptor: int, ways: Ways, health: Health, stopping: Event) -> bool:
+def _stood_by(descriptor: int, ways: Ways, health: Health, stopping: Event, say: Callable[[str], None]) -> bool:
     """Wait for the lock; False: told to stop. It says how it is at its address, unless the other one answers there."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(Control(ways.host, ways.port, routes_of(health, _visitors())))
+            control = stack.enter_context(Control(ways.host, ways.port, routes_of(health, _visitors())))
+            say(f"Its health is told on {control.address}/healthz meanwhile")
         except HeadraceError as error:
             if error.code != "HR979":
                 raise
