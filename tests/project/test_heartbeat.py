@@ -17,9 +17,11 @@ import pytest
 
 from headrace.adapters.clocks import SimulatedClock
 from headrace.project.applying import Applying
+from headrace.project.health import Limits
 from headrace.project.heartbeat import Heart, Patience, Pulse
 from headrace.project.serving import Server, Where
 from headrace.project.shared_figures import shared_figures, sweep
+from headrace.project.up import Supervisor, Ways
 from tests.support.projects import ORDERS, Project
 from tests.support.served import served_project, serving
 
@@ -222,6 +224,34 @@ def test_a_process_that_answers_and_is_stopped_is_replaced(tmp_path: Path) -> No
             assert other != pid
             row = {"shop": "a", "amount": 7.0}
             assert httpx.post(f"{address}/predict/scores", json=row, timeout=30).status_code == 200
+
+
+def test_a_supervisor_replaces_what_hangs_and_says_so(tmp_path: Path) -> None:
+    project, said = served_project(tmp_path), list[str]()
+    ways = Ways(Where(port=0), watch=0.2, port=0, limits=Limits(children=QUICK))
+    with project.opened() as workspace, Supervisor(workspace, "prod", ways, said.append) as supervisor:
+
+        def come(there: Callable[[], bool]) -> None:
+            def looked() -> bool:
+                supervisor.wait(0.05)
+                supervisor.look()
+                return there()
+
+            until(looked)
+
+        def told(about: str) -> str:
+            come(lambda: any(about in each for each in said))
+            return next(each for each in said if about in each)
+
+        control = "http" + told("Taking events").partition("http")[2].removesuffix("/events")
+        told("Serving")
+        [pid] = children_of(os.getpid(), "headrace.project.server")
+        with stopped(pid):
+            come(lambda: httpx.get(f"{control}/healthz").status_code == 503)
+            assert "no sign of life" in httpx.get(f"{control}/healthz").json()["reasons"][0]
+            told("HR958")
+            come(lambda: httpx.get(f"{control}/healthz").status_code == 200)
+        assert 'headrace_up_child_restarts_total{child="server"} 1.0' in httpx.get(f"{control}/metrics").text
 
 
 def test_figures_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path: Path) -> None:
