@@ -101,6 +101,10 @@ class Node(ABC):
         """What the outside world holds now; None for nodes that do not read it."""
         return None
 
+    def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
+        """What to make a version of, where `before` is published: by default just what was observed."""
+        return observation
+
     def batches(self, inputs: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
         """The set of source batches that a version covers, from those of its inputs; empty unless incremental."""
         return {}

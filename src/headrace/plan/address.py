@@ -69,7 +69,7 @@ def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: 
     if len(inputs) < len(taken):
         return Address(node.name, None, pointer)
     generation = _generation(node.name, wanted)
-    observation = _observation(node.name, wanted)
+    observation = _observation(node, wanted)
     observed = None if observation is None else observation.identity()
     keys = [key for _, key in inputs]
     key = version_key(node, wanted.coded[node.name], keys, observed=observed, generation=generation)
@@ -84,8 +84,9 @@ def _generation(name: str, wanted: Wanted) -> int:
     return present + 1 if name in wanted.refresh else present
 
 
-def _observation(name: str, wanted: Wanted) -> Observation | None:
-    observation = wanted.observations.get(name)
+def _observation(node: Node, wanted: Wanted) -> Observation | None:
+    observation = wanted.observations.get(node.name)
     if observation is None:
         return None
-    return observation.without(wanted.snapshot.excluded.get(name, frozenset()))
+    excluded = wanted.snapshot.excluded.get(node.name, frozenset())
+    return node.settled(observation, wanted.pointed.get(node.name), excluded).without(excluded)

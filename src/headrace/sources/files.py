@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.sources.digests import DigestCache
 from headrace.sources.kinds import kind_of
-from headrace.sources.options import Dialect, Limits, Options, checked, dialect_of, limits_of
+from headrace.sources.options import Dialect, Limits, Options, checked, dialect_of, limits_of, removed_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,9 +41,13 @@ class Files:
     sheet: str | None = None
     hive: bool = False
     limits: Limits = field(default_factory=Limits)
+    removed: str = "drop"
 
     def settings(self) -> dict[str, object]:
-        """What of this decides the rows that are made of a file. Where the files lie and the limits do not."""
+        """What of this decides the rows that are made of a file. Where the files lie does not.
+
+        Nor do the limits, nor what becomes of removed files: the set of batches is part of the key itself.
+        """
         schema = {name: str(kind) for name, kind in self.schema.items()}
         more: dict[str, object] = {} if self.sheet is None else {"sheet": self.sheet}
         if self.hive:
@@ -54,11 +58,12 @@ class Files:
         """Every matching file with the digest of its content, sorted by name.
 
         The name of a file is its path relative to the project, or its absolute path where it lies outside. Hidden files
-        are left out. Raises HR301 where no file matches, HR302 for a file that cannot be read.
+        are left out. Raises HR301 where no file matches, unless those that were there are kept, HR302 for a file that
+        cannot be read.
         """
         root = Path(os.path.abspath(project))  # noqa: PTH100 - a link in the path shall not rename the files
         names = self._names(root)
-        if not names:
+        if not names and self.removed != "keep":
             raise HeadraceError("HR301", f"no file matches {self.pattern}", fix=self._hint(root))
         with DigestCache(root) as cache, ThreadPoolExecutor(max_workers=_THREADS) as pool:
             return tuple(pool.map(cache.batch, names))
@@ -110,8 +115,9 @@ def files(
         **options: How a CSV file is written: `separator` (","), `quote` ('"', or None), `encoding` ("utf-8", "utf-16",
             "utf-16-le", "utf-16-be", "latin-1", "cp1252"), `header` (True; False with the columns in `names`),
             `comment` (lines that begin with it are left out), `decimal` ("." or ","). `sheet` of an Excel workbook with
-            several. `hive=True` for a column from each folder called KEY=VALUE. `max_bytes` (8 GiB) and `max_ratio`
-            (1000): how much one file may unpack to.
+            several. `hive=True` for a column from each folder called KEY=VALUE. `removed`: whether the rows of a file
+            that is gone go with it ("drop", as by default) or stay ("keep"), or whether that is an error ("fail").
+            `max_bytes` (8 GiB) and `max_ratio` (1000): how much one file may unpack to.
 
     Raises:
         HeadraceError: HR303 for a kind of file that cannot be read, HR318 for a type that cannot be landed, HR322 for
@@ -121,7 +127,7 @@ def files(
     types = {name: _type(name, kind) for name, kind in (schema or {}).items()}
     nulls = tuple(sorted({"", *null_values}))
     sheet, hive = options.get("sheet"), options.get("hive", False)
-    return Files(pattern, types, nulls, dialect_of(options), sheet, hive, limits_of(options))
+    return Files(pattern, types, nulls, dialect_of(options), sheet, hive, limits_of(options), removed_of(options))
 
 
 def _type(name: str, kind: ColumnType) -> pl.DataType:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headrace.sources.kinds import Kind
 
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
+REMOVED = ("drop", "keep", "fail")
 _DECIMALS = (".", ",")
 _RATIO_FROM = 16 * 2**20
 """Bytes. Less than this is not judged by its ratio: a small file of one repeated line shrinks a lot."""
@@ -29,6 +30,7 @@ class Options(TypedDict, total=False):
     decimal: str
     sheet: str
     hive: bool
+    removed: str
     max_bytes: int
     max_ratio: int
 
@@ -125,7 +127,9 @@ _KNOWN = frozenset(Options.__annotations__)
 def checked(kind: Kind, options: Mapping[str, object], *, nulls: bool) -> None:
     """Raises HR322 for an option that is unknown, or that this kind of file does not have."""
     known = (
-        {"hive", *_LIMITS} | (_CSV if kind.format == "csv" else set()) | ({"sheet"} if kind.format == "xlsx" else set())
+        {"hive", "removed", *_LIMITS}
+        | (_CSV if kind.format == "csv" else set())
+        | ({"sheet"} if kind.format == "xlsx" else set())
     )
     for option in options:
         if option not in _KNOWN:
@@ -143,6 +147,14 @@ def dialect_of(options: Mapping[str, object]) -> Dialect:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise _wrong("names", names, "they are a list of texts")
     return Dialect(**{**given, "names": tuple(names)})  # type: ignore[arg-type]
+
+
+def removed_of(options: Mapping[str, object]) -> str:
+    """What becomes of the rows of a file that is removed. Raises HR322 for a rule that is unknown."""
+    rule = options.get("removed", REMOVED[0])
+    if rule not in REMOVED:
+        raise _wrong("removed", rule, did_you_mean(str(rule), REMOVED))
+    return str(rule)
 
 
 def limits_of(options: Mapping[str, object]) -> Limits:

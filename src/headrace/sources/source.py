@@ -7,8 +7,8 @@ import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import HeadraceError
-from headrace.graph.node import RowsNode, largest_subset
-from headrace.ports.records import Manifest, Observation
+from headrace.graph.node import RowsNode
+from headrace.ports.records import Batch, Manifest, Observation
 from headrace.sources.types import dtype, union_schema
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.graph.node import Options
-    from headrace.ports.records import Batch, Json, Ref, Version
+    from headrace.ports.records import Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
     from headrace.sources.files import Files
@@ -47,9 +47,34 @@ class Source(RowsNode):
         """The files that are there now. Raises HR301 where there is none, HR302 for one that cannot be read."""
         return Observation(self.name, self.of.observe(project))
 
+    def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
+        """What was observed, and by the rule of the source the files that are published and gone.
+
+        Raises:
+            HeadraceError: HR301 where there is no file at all, HR331 for a removed file where none may be.
+        """
+        there = observation.identity()
+        gone = {} if before is None else {batch: of for batch, of in before.batches.items() if batch not in there}
+        gone = {batch: of for batch, of in gone.items() if batch not in excluded}
+        if gone and self.of.removed == "fail":
+            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+            raise HeadraceError("HR331", f"{self.name}: {min(gone)}{more}")
+        if gone and self.of.removed == "keep" and before is not None:
+            facts = before.manifest.facts["batches"]
+            kept = [Batch(batch, digest, facts[batch]["bytes"]) for batch, digest in gone.items()]
+            observation = Observation(self.name, tuple(sorted((*observation.batches, *kept), key=lambda each: each.id)))
+        if not observation.batches:
+            raise HeadraceError("HR301", f"no file matches {self.of.pattern}")
+        return observation
+
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-        """The version with the most of the wanted batches: they are not landed again."""
-        return largest_subset(wanted, live)
+        """The version with the most of the wanted batches, the newest one of equals: they are not landed again."""
+        best, most = None, 0
+        for version in live:
+            shared = len(version.batches.items() & wanted.items())
+            if shared and shared >= most:
+                best, most = version, shared
+        return best
 
     def make(self, step: Step, context: Context) -> Manifest:
         """Land the batches that the base does not have.
@@ -58,8 +83,8 @@ class Source(RowsNode):
             HeadraceError: HR302 and HR304 to HR317 for a file that cannot be read as it was observed, or that does not
                 go together with the others. Nothing is published then.
         """
-        landed = _Landed.of(step.base)
         observed = step.observation.batches if step.observation else ()
+        landed = _Landed.of(step.base, {batch.id: batch.digest for batch in observed})
         new = [batch for batch in observed if batch.id not in landed.outputs]
         for done, batch in enumerate(new):
             context.progress(done, len(new))
@@ -107,6 +132,10 @@ class Source(RowsNode):
 
         try:
             content = (context.project / batch.id).read_bytes()
+        except FileNotFoundError:
+            if self.of.removed == "keep":
+                raise HeadraceError("HR332", f"{self.name}: {batch.id}") from None
+            raise HeadraceError("HR302", f"{batch.id} cannot be read: it is gone") from None
         except OSError as error:
             raise HeadraceError("HR302", f"{batch.id} cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != batch.digest:
@@ -127,26 +156,31 @@ class _Landed:
         self.schemas: list[dict[str, str]] = []
 
     @classmethod
-    def of(cls, base: Version | None) -> _Landed:
-        """What a base has landed already, taken over by reference."""
+    def of(cls, base: Version | None, wanted: Mapping[str, str]) -> _Landed:
+        """What of the wanted batches a base has landed already, taken over by reference."""
         landed = cls()
         if base is not None:
             facts: Mapping[str, Json] = base.manifest.facts
-            landed.outputs.update(base.manifest.outputs)
-            landed.batches.update(facts["batches"])
-            landed.schemas.extend(facts["schemas"])
+            for batch, _ in sorted(base.batches.items() & wanted.items()):
+                of = facts["batches"][batch]
+                landed.outputs[batch] = base.manifest.outputs[batch]
+                landed.batches[batch] = {**of, "schema": landed.known(facts["schemas"][of["schema"]])}
         return landed
 
     def add(self, batch: Batch, ref: Ref, frame: pl.DataFrame) -> None:
-        """One more batch. Schemas are kept once each: most batches have the same one."""
+        """One more batch."""
         schema = {name: str(kind) for name, kind in frame.schema.items()}
-        known = [list(each.items()) for each in self.schemas]
-        if list(schema.items()) not in known:
-            self.schemas.append(schema)
-            known.append(list(schema.items()))
         facts = {"digest": batch.digest, "bytes": batch.size, "rows": frame.height}
         self.outputs[batch.id] = ref
-        self.batches[batch.id] = {**facts, "schema": known.index(list(schema.items()))}
+        self.batches[batch.id] = {**facts, "schema": self.known(schema)}
+
+    def known(self, schema: Mapping[str, str]) -> int:
+        """The place of a schema among those that were landed; the order of columns counts. Each is kept once."""
+        known = [list(each.items()) for each in self.schemas]
+        if list(schema.items()) not in known:
+            self.schemas.append(dict(schema))
+            known.append(list(schema.items()))
+        return known.index(list(schema.items()))
 
     def in_order(self) -> list[tuple[str, Mapping[str, str]]]:
         """The schema of each batch, in order of batch id."""

@@ -45,9 +45,9 @@ class TableSettings(TypedDict, total=False):
 class Table(RowsNode):
     """Rows made by the user's function out of the rows of the inputs; it can be called like the plain function.
 
-    The facts of a version are `rows`, `new_rows`, `quarantined`, `new_quarantined`, `rules` (how many rows broke each), `columns`,
-    `schema`, `input_schema`, of a contract with an event time `first_event` and `last_event`, and of an incremental
-    table `batches` (rows and quarantined rows of each).
+    The facts of a version are `rows`, `new_rows`, `quarantined`, `new_quarantined`, `rules` (how many rows broke each),
+    `columns`, `schema`, `input_schema`, of a contract with an event time `first_event` and `last_event`, and of an
+    incremental table `batches` (rows and quarantined rows of each).
     """
 
     kind: ClassVar[str] = "table"
