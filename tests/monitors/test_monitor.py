@@ -10,7 +10,8 @@ import pytest
 from headrace import champion, drift, estimated, metric, retrain, rollback
 from headrace.errors import HeadraceError
 from headrace.monitors.alarm import Limits
-from headrace.monitors.monitor import Reaction, Watch, WatchSettings, watch_of
+from headrace.monitors.monitor import Watch, WatchSettings, watch_of
+from headrace.monitors.reactions import Reaction
 
 if TYPE_CHECKING:
     from headrace.graph.conditions import Condition
