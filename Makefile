@@ -69,6 +69,7 @@ bench: $(DEV_STAMP) ## The benchmarks (ARGS="..." are handed on)
 .PHONY: docs
 docs: $(DEV_STAMP) ## Write the generated pages of docs/ again
 	$(BIN)/python -m tools.docs
+	$(BIN)/python -m tools.dashboard
 
 .PHONY: lock
 lock: $(UV_STAMP) ## Write requirements/*.txt from pyproject.toml (UPGRADE=1 takes the newest versions)
