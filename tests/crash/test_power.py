@@ -63,10 +63,11 @@ def test_the_power_is_cut_again_and_again(
 ) -> None:
     machine = machine_with(tmp_path, sample)
     cuts = 0
-    for failpoint in sorted(FAILPOINTS, key=lambda name: name.startswith("collect")):  # the story collects at its end
+    late = ("collect", "fire")  # the story collects at its end, and fires once: it would run to its end
+    for failpoint in sorted(FAILPOINTS, key=lambda name: name.startswith(late)):
         cuts += bool(tell_on(machine, f"{failpoint}:2"))
         machine.cut_power(names)
-    assert cuts >= len(FAILPOINTS) / 3
+    assert cuts >= sum(not name.startswith(late) for name in FAILPOINTS) / 3
     assert end_of(machine.root) == undisturbed
 
 

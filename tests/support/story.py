@@ -130,10 +130,10 @@ def fired(folder: Path) -> None:
             firing.look({})
 
 
-def _fires(workspace: Workspace) -> list[tuple[str, bool]]:
+def _fires(workspace: Workspace) -> list[list[object]]:
     """Each fire of the trigger, and whether something came of it."""
     records = latest(workspace.ledger, "prod", "button", 9)
-    return [(each.reason, each.outcome is not None) for each in records if each.fired]
+    return [[each.reason, each.outcome is not None] for each in records if each.fired]
 
 
 def promoted(folder: Path) -> None:
