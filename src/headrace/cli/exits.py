@@ -23,6 +23,6 @@ MEANINGS = {
     Exit.USAGE: "the command was spelled wrong",
     Exit.STEP_FAILED: "apply: a step failed",
     Exit.REFUSED: "apply: a gate refused a version; nothing else failed",
-    Exit.FOUND: "plan --exit-code: there are changes; check, doctor, parity: there are problems",
+    Exit.FOUND: "plan, diff --exit-code: there are changes; check, doctor, parity: there are problems",
     Exit.INTERRUPTED: "interrupted by Ctrl-C or by `headrace cancel`",
 }

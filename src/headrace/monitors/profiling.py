@@ -54,7 +54,7 @@ def reference_profile(
     kinds: dict[str, Counts] = {}
     for group in _groups([name for name in names if is_number(schema[name])]):
         edges = _edges(lazy.select(number_of(name, schema) for name in group), rows, bins)
-        kinds.update({name: _empty(each, sketches=sketches) for name, each in edges.items()})
+        kinds.update({name: nothing_counted(each, sketches=sketches) for name, each in edges.items()})
     counted = window_profile(frame, Profile(rows, kinds)).columns
     categories = [name for name in names if name not in kinds]
     tops = top_categories(lazy, categories, top, sketches=sketches)
@@ -132,7 +132,8 @@ def _sketched(frame: pl.DataFrame, counted: Mapping[str, NumberCounts]) -> dict[
         return dict(zip(counted, threads.map(sketched, counted), strict=True))
 
 
-def _empty(edges: tuple[float, ...], *, sketches: bool) -> NumberCounts:
+def nothing_counted(edges: tuple[float, ...], *, sketches: bool) -> NumberCounts:
+    """The counts of a number on these edges before any row."""
     nothing = np.empty(0)
     wanted = (Quantiles.of(nothing), Distinct.of_numbers(nothing)) if sketches else (None, None)
     cells = (0,) * max(0, len(edges) - 1)

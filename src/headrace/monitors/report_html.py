@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
 from itertools import pairwise
-from string import Template
 from typing import TYPE_CHECKING, Final
 
 from headrace.monitors.counts import NumberCounts
 from headrace.monitors.intervals import Estimate
+from headrace.monitors.page_parts import document, figure, section, spelled_number, table
 from headrace.monitors.report import Every, p_of, quantiles_of
 from headrace.monitors.report_svg import Bar, Cell, Point, heat_map, histogram, line_chart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from headrace.monitors.counts import CategoryCounts, Counts
@@ -29,7 +28,6 @@ _LABELS: Final = 8
 """So many bars can have their names below."""
 _UNKNOWN: Final = "unknown to the reference"
 _ALWAYS: Final = ("answers", "mean_score", "p50_ms", "p95_ms", "p99_ms")
-_WHOLE: Final = 1e9
 _RULER: Final = 4
 """How many places below a histogram of numbers tell where they are."""
 
@@ -56,16 +54,13 @@ def page(report: Report) -> str:
         _quality(report),
         _notes(report),
     ]
-    template = Template((files("headrace.monitors") / "report_page" / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=escape(watched.monitor), subtitle=subtitle, made=made, sections="\n".join(filter(None, sections))
-    )
+    return document(watched.monitor, subtitle, made, sections)
 
 
 def _conditions(report: Report) -> str:
     rows = [(each.condition, each.seen, "holds" if each.passed else "") for each in report.watched.outcomes]
     then = ", ".join(report.watched.then) or "only a note"
-    return _section("Conditions", f"As they are now. What follows when all of them hold: {then}.", _table((), rows))
+    return section("Conditions", f"As they are now. What follows when all of them hold: {then}.", table((), rows))
 
 
 def _measures(report: Report) -> str:
@@ -75,7 +70,7 @@ def _measures(report: Report) -> str:
         points = [_point(each, name, report.every) for each in report.windows]
         figures.append(_chart(report, name, points))
     about = "By window. A dashed line is the bound of a condition, a band the 95 % interval."
-    return _section("Measures", about, f'<div class="wide">{"".join(figures)}</div>')
+    return section("Measures", about, f'<div class="wide">{"".join(figures)}</div>')
 
 
 def _drift(report: Report) -> str:
@@ -98,7 +93,7 @@ def _drift(report: Report) -> str:
         "answers."
     )
     body = f"<p>{escape(found)}</p>{heat_map(names, rows, heads)}"
-    return _section("Drift", about, body)
+    return section("Drift", about, body)
 
 
 def _columns(report: Report) -> str:
@@ -115,7 +110,7 @@ def _columns(report: Report) -> str:
     )
     left = "" if len(names) <= COLUMNS else f"<p>The other {len(names) - COLUMNS} columns differ less.</p>"
     body = f'<p class="about">{about}</p><div class="grid">{"".join(figures)}</div>{left}'
-    return _section("Columns", "", body + _quantiles(report, names[:COLUMNS]))
+    return section("Columns", "", body + _quantiles(report, names[:COLUMNS]))
 
 
 def _column(name: str, reference: Counts, window: Told) -> str:
@@ -126,12 +121,12 @@ def _column(name: str, reference: Counts, window: Told) -> str:
         bars, marks = _category_bars(reference, counts)
     else:
         return ""
-    return _figure(name, _about(shift), histogram(bars, marks, f"reference and window of {name}"))
+    return figure(name, _about(shift), histogram(bars, marks, f"reference and window of {name}"))
 
 
 def _about(shift: Shift) -> str:
     """The distance in a few words."""
-    told = [f"PSI {_number(shift.measures['psi'])}"]
+    told = [f"PSI {spelled_number(shift.measures['psi'])}"]
     if shift.test is not None:
         told.append(p_of(shift.test))
     if shift.new:
@@ -180,9 +175,9 @@ def _quantiles(report: Report, names: Sequence[str]) -> str:
             told = quantiles_of(counts)
             heads = ["", "", "different", *told] if told else heads
             different = "" if counts.different is None else f"{counts.different:,.0f}"
-            rows.append([name if side == "reference" else "", side, different, *map(_number, told.values())])
+            rows.append([name if side == "reference" else "", side, different, *map(spelled_number, told.values())])
     width = len(heads)
-    return _table(heads, [[*row, *[""] * (width - len(row))] for row in rows], numbers=range(2, width))
+    return table(heads, [[*row, *[""] * (width - len(row))] for row in rows], numbers=range(2, width))
 
 
 def _quality(report: Report) -> str:
@@ -208,14 +203,14 @@ def _quality(report: Report) -> str:
         "Of the answers whose labels are known by now, with 95 % intervals. What is estimated is told of all answers "
         "by their scores alone (confidence-based performance estimation), right as far as these are calibrated."
     )
-    table = _table(heads, rows, numbers=range(1, len(heads)))
-    return _section("Quality", about, f'<div class="wide">{"".join(figures)}</div>{table}')
+    shown = table(heads, rows, numbers=range(1, len(heads)))
+    return section("Quality", about, f'<div class="wide">{"".join(figures)}</div>{shown}')
 
 
 def _notes(report: Report) -> str:
     rows = [(f"{each.at:%Y-%m-%d %H:%M:%S}", each.kind.value, each.reason) for each in reversed(report.watched.notes)]
     about = "Alerts, what was done about them, and what was held back and why, newest first."
-    return _section("Notes", about, _table(("UTC", "", ""), rows) if rows else "<p>None.</p>")
+    return section("Notes", about, table(("UTC", "", ""), rows) if rows else "<p>None.</p>")
 
 
 def _chart(report: Report, name: str, points: Sequence[Point]) -> str:
@@ -223,15 +218,15 @@ def _chart(report: Report, name: str, points: Sequence[Point]) -> str:
         return ""
     ends = _moment(report.windows[0].start, report.every), _moment(report.windows[-1].start, report.every)
     known = [point.value for point in points if point.value is not None]
-    return _figure(
-        name, f"latest {_number(known[-1])}", line_chart(points, ends, report.watched.bounds.get(name), name)
+    return figure(
+        name, f"latest {spelled_number(known[-1])}", line_chart(points, ends, report.watched.bounds.get(name), name)
     )
 
 
 def _point(window: Told, name: str, every: Every) -> Point:
     value, metric = window.value(name), _metric(window, name)
     interval = f", {_spelled(metric)}" if metric.low is not None else ""
-    about = f"{_moment(window.start, every)}: {_number(value)}{interval}"
+    about = f"{_moment(window.start, every)}: {spelled_number(value)}{interval}"
     return Point(value, metric.low, metric.high, about)
 
 
@@ -262,13 +257,9 @@ def _psi(window: Told | None, name: str) -> float:
 def _spelled(found: Estimate | None) -> str:
     if found is None or found.value is None:
         return ""
-    return _number(found.value) if found.low is None else f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < _WHOLE else f"{value:.4g}"
+    if found.low is None:
+        return spelled_number(found.value)
+    return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})"
 
 
 def _moment(at: datetime, every: Every) -> str:
@@ -277,26 +268,3 @@ def _moment(at: datetime, every: Every) -> str:
 
 def _full(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M}"
-
-
-def _section(title: str, about: str, body: str) -> str:
-    told = f'<p class="about">{escape(about)}</p>' if about else ""
-    return f"<section><h2>{title}</h2>{told}{body}</section>"
-
-
-def _figure(name: str, about: str, drawing: str) -> str:
-    return f"<figure><figcaption>{escape(name)} <small>{escape(about)}</small></figcaption>{drawing}</figure>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
-    right = set(numbers)
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        last = len(cells) - 1
-        kinds = ("n" if at in right else "text" if at == last else "" for at in range(len(cells)))
-        styled = (f'<{tag} class="{kind}">' if kind else f"<{tag}>" for kind in kinds)
-        return "".join(f"{begin}{escape(cell)}</{tag}>" for begin, cell in zip(styled, cells, strict=True))
-
-    head = f"<thead><tr>{line('th', heads)}</tr></thead>" if heads else ""
-    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'

@@ -30,9 +30,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A pair of bars of a histogram: the share of the reference and of the window, and what is told of them."""
+    """A pair of bars of a histogram: the share of the reference and of the window, and what is told of them.
 
-    then: float
+    Without a reference (None), it is one bar.
+    """
+
+    then: float | None
     now: float
     about: str
 
@@ -62,11 +65,13 @@ def histogram(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], title: st
     """Pairs of bars side by side, with texts below; a mark at 2.5 stands below the middle of the third pair."""
     width, height, floor = 320.0, 118.0, 98.0
     step = width / max(1, len(bars))
-    most = max([each for bar in bars for each in (bar.then, bar.now)], default=0.0) or 1.0
+    most = max([each for bar in bars for each in (bar.then or 0.0, bar.now)], default=0.0) or 1.0
     parts = [f'<path class="axis" d="M0 {floor:g}H{width:g}"/>']
     for at, bar in enumerate(bars):
-        left, bars_width = at * step + step * 0.08, step * 0.42
-        pair = [("then", bar.then, left), ("now", bar.now, left + bars_width)]
+        left, bars_width = at * step + step * 0.08, step * (0.84 if bar.then is None else 0.42)
+        pair = [("now", bar.now, left)]
+        if bar.then is not None:
+            pair = [("then", bar.then, left), ("now", bar.now, left + bars_width)]
         drawn = [
             _rect(name, (x, floor - 92 * share / most), (bars_width, 92 * share / most)) for name, share, x in pair
         ]

@@ -126,6 +126,13 @@ class Distinct:
         _register(registers, np.frombuffer(hashes, "<u8").astype(np.uint64))
         return cls(registers.tobytes())
 
+    @classmethod
+    def of_hashes(cls, hashes: Hashes) -> Distinct:
+        """The sketch of values of any kind, by 64 bits of each that are equal where the values are."""
+        registers: Registers = np.zeros(_REGISTERS, np.uint8)
+        _register(registers, _mixed(hashes))
+        return cls(registers.tobytes())
+
     def merge(self, other: Distinct) -> Distinct:
         """The sketch of both together."""
         return Distinct(np.maximum(self._array(), other._array()).tobytes())

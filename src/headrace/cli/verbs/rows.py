@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.output import columns, counted, moment, number, short
+from headrace.cli.pages import write_page
 from headrace.cli.session import Session
 from headrace.errors import HeadraceError
 
@@ -91,11 +92,7 @@ def _show_monitor(cli: Session, environment: str, version: Version, html: Path |
 
     report = monitor_report(cli.workspace, environment, version)
     if html is not None:
-        try:
-            html.write_text(page(report), encoding="utf-8")
-        except OSError as error:
-            raise HeadraceError("HR929", f"{html}: {error.strerror}") from error
-        cli.out.say(f"Written to {html}")
+        write_page(cli.out, html, page(report))
     if cli.out.as_json:
         cli.out.json(report.to_json())
     elif html is None:
