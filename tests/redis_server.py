@@ -48,6 +48,7 @@ class RedisServer:
             "requirepass": self.password,
             "save": "",
             "appendonly": "yes",
+            "appendfsync": "always",
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         with (self._folder / "log").open("ab") as log:

@@ -4,8 +4,8 @@ A generation is built under a name of its own and renamed when it is whole, whic
 means a whole generation; one HMGET answers a look-up and sees one state. A field without a name holds how many entries
 there are, and tells a generation without entries from one that is missing.
 
-What Redis holds is as durable as the server is set up to make it (`appendonly yes`, and a `maxmemory-policy` of
-`noeviction`). A generation that it lost is HR470: nothing is answered from the rest of it.
+What Redis holds is as durable as the server is set up to make it (`appendonly yes`, `appendfsync always`, and a
+`maxmemory-policy` of `noeviction`). A generation that it lost is HR470: nothing is answered from the rest of it.
 """
 
 from __future__ import annotations
