@@ -15,6 +15,7 @@ from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.delta_log import EVERY, entry_path
 from headrace.errors import HeadraceError
 from headrace.ports.records import Ref
+from headrace.ports.stores import Change
 from headrace.testing.stores import TableStoreSuite, key_of, rows
 
 if TYPE_CHECKING:
@@ -84,6 +85,27 @@ def test_other_engines_read_the_same_rows(store: DeltaTableStore, tmp_path: Path
         assert sorted(found) == sorted(numbers(store, each))
         store.verify(each)
     assert branch.path != ref.path
+
+
+def test_rows_that_go_away_cost_the_files_that_hold_them(store: DeltaTableStore, tmp_path: Path) -> None:
+    base = store.write(key_of(1), "table", rows(1, 2, 3, 4, 5), change=Change(pieces=(2, 2, 1)))
+    ref = store.write(key_of(2), "table", rows(6), base, Change(less=(2, 4)))
+    assert (ref.path, ref.version) == (base.path, 1)
+    before, after = (
+        set(DeltaTable(str(tmp_path / ref.path), version=version).file_uris()) for version in (0, ref.version)
+    )
+    assert (len(before & after), len(before - after), len(after - before)) == (1, 2, 2)
+    for each in (base, ref):
+        found = pl.DataFrame(DeltaTable(str(tmp_path / each.path), version=each.version).to_pyarrow_table())
+        assert sorted(found.get_column("number")) == sorted(numbers(store, each))
+    assert numbers(store, ref) == [1, 2, 4, 6]
+
+
+@pytest.mark.parametrize("change", [Change(less=(1,)), Change(less=(-1,)), Change(pieces=(1, 1))])
+def test_a_change_of_rows_that_are_not_there_is_refused(store: DeltaTableStore, change: Change) -> None:
+    base = store.write(key_of(1), "table", rows(1))
+    with pytest.raises(ValueError, match="and there are 1"):
+        store.write(key_of(2), "table", rows(6), base, change)
 
 
 def test_equal_rows_give_equal_bytes_however_they_lie_in_memory(store: DeltaTableStore) -> None:
@@ -249,6 +271,7 @@ import json, sys
 from pathlib import Path
 from headrace.adapters.delta import DeltaTableStore
 from headrace.ports.records import Ref
+from headrace.ports.stores import Change
 from headrace.testing.stores import key_of, rows
 root, number, base = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 store = DeltaTableStore(root)

@@ -67,35 +67,35 @@ def test_a_stale_handle_fails_under_the_same_application_id(table: Path) -> None
 
 
 def test_the_trap_an_empty_log_entry_passes_for_a_commit(table: Path) -> None:
-    assert delta_commit.append(handle(table, 0), table, Entry("key 1", (data_file(table, "1.parquet"),)))
+    assert delta_commit.commit(handle(table, 0), table, Entry("key 1", (data_file(table, "1.parquet"),)))
     entry_path(table, 1).write_bytes(b"")
     assert DeltaTable(str(table)).to_pyarrow_table().num_rows == 2
 
 
 def test_an_append_carries_its_key_and_its_files(table: Path) -> None:
     entry = Entry("key 1", (data_file(table, "1.parquet"),))
-    assert delta_commit.append(handle(table, 0), table, entry)
+    assert delta_commit.commit(handle(table, 0), table, entry)
     assert read_entry(table, 1) == entry
     assert DeltaTable(str(table)).history(1)[0]["headrace"] == entry.to_json()
 
 
 def test_an_append_of_no_rows_is_a_version(table: Path) -> None:
-    assert delta_commit.append(handle(table, 0), table, Entry("key 1", ()))
+    assert delta_commit.commit(handle(table, 0), table, Entry("key 1", ()))
     assert read_entry(table, 1) == Entry("key 1", ())
     assert DeltaTable(str(table)).version() == 1
 
 
 def test_a_stale_handle_commits_nothing(table: Path) -> None:
     stale = handle(table, 0)
-    assert delta_commit.append(handle(table, 0), table, Entry("key 1", (data_file(table, "1.parquet"),)))
-    assert not delta_commit.append(stale, table, Entry("key 2", (data_file(table, "2.parquet"),)))
+    assert delta_commit.commit(handle(table, 0), table, Entry("key 1", (data_file(table, "1.parquet"),)))
+    assert not delta_commit.commit(stale, table, Entry("key 2", (data_file(table, "2.parquet"),)))
     assert DeltaTable(str(table)).version() == 1
 
 
 def test_a_stale_handle_commits_nothing_after_another_program(table: Path) -> None:
     stale = handle(table, 0)
     append_as(DeltaTable(str(table)), table, "other", 1)
-    assert not delta_commit.append(stale, table, Entry("key 2", (data_file(table, "2.parquet"),)))
+    assert not delta_commit.commit(stale, table, Entry("key 2", (data_file(table, "2.parquet"),)))
     assert DeltaTable(str(table)).version() == 1
 
 
@@ -105,7 +105,7 @@ def test_there_is_no_handle_at_another_version(table: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"{", b"\0" * 100])
 def test_there_is_no_handle_where_the_log_is_damaged(table: Path, damage: bytes) -> None:
-    assert delta_commit.append(handle(table, 0), table, Entry("key 1", ()))
+    assert delta_commit.commit(handle(table, 0), table, Entry("key 1", ()))
     entry_path(table, 1).write_bytes(damage)
     assert delta_commit.handle_at(table, 0) is None
 
@@ -115,7 +115,7 @@ def test_checkpoints_are_made_between_commits_and_nothing_is_cleaned_up(table: P
         before = handle(table, version - 1)
         delta_commit.checkpoint(before, table)
         delta_commit.checkpoint(before, table)
-        assert delta_commit.append(before, table, Entry(f"key {version}", (data_file(table, f"{version}.parquet"),)))
+        assert delta_commit.commit(before, table, Entry(f"key {version}", (data_file(table, f"{version}.parquet"),)))
     names = sorted(path.name for path in (table / "_delta_log").iterdir())
     entries = [entry_path(table, version).name for version in range(EVERY + 3)]
     assert names == sorted([*entries, f"{EVERY:020}.checkpoint.parquet", "_last_checkpoint"])

@@ -2,7 +2,8 @@
 
 A table that is written whole gets a directory of its own, built aside and named when it is complete. Rows that are
 appended go into the directory of their base, if that still ends at the base. Otherwise the line forks: a new
-directory with hard links to the files of the base. The Delta library syncs nothing; what must survive a power cut is
+directory with hard links to the files of the base. Rows that go away take a commit too: the files that held them are
+written again without them, and the others stay. The Delta library syncs nothing; what must survive a power cut is
 synced here, data before the commit that names it.
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.adapters import delta_commit, delta_log
+from headrace.adapters.delta_change import cut, rest, touched
 from headrace.adapters.delta_log import DataFile, Entry, content_digest
 from headrace.adapters.delta_schema import fitted, stored
 from headrace.adapters.durable import (
@@ -31,12 +33,14 @@ from headrace.adapters.scratch import Scratch
 from headrace.errors import HeadraceError
 from headrace.ports.failpoints import failpoint
 from headrace.ports.records import Ref
+from headrace.ports.stores import Change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headrace.adapters.delta_log import Files
 
+_WHOLE = Change()
 _KEY = 16  # characters of a key that name a directory
 _ROWS_OF_A_GROUP = 250_000
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
@@ -50,8 +54,8 @@ class DeltaTableStore:
         self._scratch = Scratch(self._root)
         self._folders = Folders()
 
-    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None) -> Ref:
-        """Write rows durably: all of the table, or `base` plus these rows.
+    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None, change: Change = _WHOLE) -> Ref:
+        """Write rows durably: all of the table, or `base` plus these rows, less those that the change names.
 
         The same key, name and base again answer the reference of the first write. What a crashed or powerless attempt
         left is adopted where it is complete, and otherwise left aside.
@@ -67,7 +71,7 @@ class DeltaTableStore:
             if made is not None:
                 return made
             with self._scratch.working() as aside:
-                work = _Work(key, name, folder, rows, aside)
+                work = _Work(key, name, folder, rows, aside, change)
                 return self._begin(work) if base is None else self._grow(work, base)
 
     def scan(self, ref: Ref) -> pl.LazyFrame:
@@ -118,39 +122,39 @@ class DeltaTableStore:
         return directory, files
 
     def _grow(self, work: _Work, base: Ref) -> Ref:
-        """Append to the line of the base, or fork it."""
+        """Commit to the line of the base, or fork it."""
         directory, files = self._read(base)
         work = work.fitted(pl.read_parquet_schema(directory / files[0].name))
-        added = (work.file(),) if work.rows.height else ()
+        entry = work.entry(directory, files)
         version = base.version + 1
         if delta_log.entry_path(directory, version).exists():
             adopted = self._adopted(directory, version, files, work)
         else:
-            adopted = self._appended(directory, version, files, added, work)
-        return adopted or self._begin(work, directory, files, added)
+            adopted = self._changed(directory, version, files, entry, work)
+        return adopted or self._begin(work, directory, entry.after(files), entry.files)
 
-    def _appended(self, directory: Path, version: int, files: Files, added: Files, work: _Work) -> Ref | None:
+    def _changed(self, directory: Path, version: int, files: Files, entry: Entry, work: _Work) -> Ref | None:
         """Commit on top of the base; None when another commit came first, by another process."""
         handle = delta_commit.handle_at(directory, version - 1)
         if handle is None:
             return self._adopted(directory, version, files, work)
         delta_commit.checkpoint(handle, directory)
-        work.place(added, directory)
+        work.place(entry.files, directory)
         sync_folder(directory)
         failpoint("table.commit.before")
-        if delta_commit.append(handle, directory, Entry(work.key, added)):
+        if delta_commit.commit(handle, directory, entry):
             failpoint("table.commit.after")
-            return self._settled(directory, version, files + added, work)
+            return self._settled(directory, version, entry.after(files), work)
         adopted = self._adopted(directory, version, files, work)
         if adopted is None:
-            for file in added:
+            for file in entry.files:
                 (directory / file.name).unlink(missing_ok=True)  # another attempt at this key may have been here too
         return adopted
 
     def _adopted(self, directory: Path, version: int, files: Files, work: _Work) -> Ref | None:
         """The commit that another attempt at the same key made, if it is one and complete."""
         entry = _intact(directory, version, work.key)
-        return None if entry is None else self._settled(directory, version, files + entry.files, work)
+        return None if entry is None else self._settled(directory, version, entry.after(files), work)
 
     def _settled(self, directory: Path, version: int, files: Files, work: _Work) -> Ref:
         """Put a commit on the disk; the data files that it names are there already."""
@@ -162,15 +166,16 @@ class DeltaTableStore:
         delta_log.write_summary(directory, version, files, work.aside)
         return self._ref(directory, version, files)
 
-    def _begin(self, work: _Work, source: Path | None = None, linked: Files = (), added: Files | None = None) -> Ref:
+    def _begin(self, work: _Work, source: Path | None = None, files: Files = (), added: Files = ()) -> Ref:
         """Build a directory aside, with links to the files of another one, and name it when it is complete."""
         build = work.aside / "table"
         build.mkdir()
-        added = (work.file(),) if added is None else added
-        for file in linked:
-            link_or_copy(Path(source or build, file.name), build / file.name)
+        if source is None:
+            files = added = work.files()
+        for file in files:
+            if source is not None and file not in added:
+                link_or_copy(source / file.name, build / file.name)
         work.place(added, build)
-        files = linked + added
         delta_commit.create(build, work.rows, Entry(work.key, files))
         delta_log.write_summary(build, 0, files, work.aside)
         sync_file(delta_log.entry_path(build, 0))
@@ -219,27 +224,45 @@ class DeltaTableStore:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One write: for which key and name, into which folder, which rows, and a folder to build in."""
+    """One write: for which key and name, into which folder, which rows, a folder to build in, and the change."""
 
     key: str
     name: str
     folder: Path
     rows: pl.DataFrame
     aside: Path
+    change: Change
 
     def fitted(self, base: Mapping[str, pl.DataType]) -> _Work:
         """The same write, its rows fit to be appended to a base."""
         return replace(self, rows=fitted(self.rows, base, self.name))
 
-    def file(self) -> DataFile:
-        """Write the rows as a file, on the disk; equal rows give equal bytes, however they lie in memory."""
+    def entry(self, directory: Path, base: Files) -> Entry:
+        """The commit on top of a base: what is left of the files that lose rows, and the new rows."""
+        instead: dict[str, str | None] = {}
+        rewritten: list[DataFile] = []
+        for number, (file, gone) in enumerate(touched(base, self.change.less)):
+            left = rest(directory, file, gone)
+            if left.height:
+                rewritten.append(self._file(left, f"{number}-"))
+            instead[file.name] = rewritten[-1].name if left.height else None
+        added = self.files(empty=len(instead) == len(base) and not rewritten)
+        return Entry(self.key, (*rewritten, *added), instead)
+
+    def files(self, *, empty: bool = True) -> Files:
+        """Write the new rows as files, on the disk; with `empty`, at least one."""
+        pieces = list(cut(self.rows, self.change.pieces)) or ([self.rows] if empty else [])
+        names = [""] if len(pieces) == 1 else [f"p{number}-" for number in range(len(pieces))]
+        return tuple(self._file(rows, name) for rows, name in zip(pieces, names, strict=True))
+
+    def _file(self, rows: pl.DataFrame, infix: str) -> DataFile:
+        """Write rows as a file, on the disk; equal rows give equal bytes, however they lie in memory."""
         path = self.aside / "rows"
-        self.rows.rechunk().write_parquet(path, row_group_size=_ROWS_OF_A_GROUP)
+        rows.rechunk().write_parquet(path, row_group_size=_ROWS_OF_A_GROUP)
         sync_file(path)
         digest = file_digest(path)
-        file = DataFile(
-            f"{safe_name(self.key[:_KEY])}-{digest[:_KEY]}.parquet", path.stat().st_size, digest, self.rows.height
-        )
+        name = f"{safe_name(self.key[:_KEY])}-{infix}{digest[:_KEY]}.parquet"
+        file = DataFile(name, path.stat().st_size, digest, rows.height)
         path.rename(self.aside / file.name)
         return file
 

@@ -1,4 +1,4 @@
-"""The two commits that a table directory sees: the one that begins it, and one for each append.
+"""The two commits that a table directory sees: the one that begins it, and one for each change.
 
 Delta records application transactions and does not enforce them: by a stale handle, under another application id or
 none, an append commits silently on top of whatever came in between. So every commit goes through the handle that was
@@ -59,12 +59,13 @@ def handle_at(directory: Path, version: int) -> DeltaTable | None:
     return handle
 
 
-def append(handle: DeltaTable, directory: Path, entry: Entry) -> bool:
-    """Commit the files of the entry on top of the handle's version; False when another commit came first."""
-    added: list[AddAction | RemoveAction] = [_added(directory, file) for file in entry.files]
+def commit(handle: DeltaTable, directory: Path, entry: Entry) -> bool:
+    """Commit the entry on top of the handle's version; False when another commit came first."""
+    actions: list[AddAction | RemoveAction] = [_added(directory, file) for file in entry.files]
+    actions += [_removed(directory, name) for name in entry.instead]
     try:
         handle.create_write_transaction(
-            added,
+            actions,
             "append",
             handle.schema(),
             commit_properties=_properties(entry, handle.version() + 1),
@@ -93,6 +94,12 @@ def checkpoint(handle: DeltaTable, directory: Path) -> None:
 def _added(directory: Path, file: DataFile) -> AddAction:
     modified = (directory / file.name).stat().st_mtime_ns // 1_000_000
     return AddAction(file.name, file.size, {}, modified, data_change=True, stats=json.dumps({"numRecords": file.rows}))
+
+
+def _removed(directory: Path, name: str) -> RemoveAction:
+    """That a file belongs to no later version. The time is that of the file: equal commits are equal."""
+    status = (directory / name).stat()
+    return RemoveAction(name, data_change=True, deletion_timestamp=status.st_mtime_ns // 1_000_000, size=status.st_size)
 
 
 def _properties(entry: Entry, version: int) -> CommitProperties:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import file_digest, rename_file, sync_folder, write_file
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from headrace.ports.records import Json
@@ -42,14 +42,31 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One commit: the key that it was made for, and the files that it added."""
+    """One commit: the key that it was made for, the files that it added, and those that others stand for since.
+
+    `instead` has, for each file that is left out, the name of the added one that stands in its place, or None.
+    """
 
     key: str
     files: Files
+    instead: Mapping[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """Plain data, for the commit info."""
-        return {"key": self.key, "files": [list(astuple(file)) for file in self.files]}
+        more = {"instead": dict(self.instead)} if self.instead else {}
+        return {"key": self.key, "files": [list(astuple(file)) for file in self.files], **more}
+
+    def after(self, files: Files) -> Files:
+        """The files of the version, where those before it were `files`: in their order, new ones at the end."""
+        if not self.instead:
+            return files + self.files
+        added = {file.name: file for file in self.files}
+        placed: list[DataFile] = []
+        for file in files:
+            name = self.instead.get(file.name, file.name)
+            if name is not None:
+                placed.append(added.pop(name) if file.name in self.instead else file)
+        return (*placed, *added.values())
 
 
 def entry_path(directory: Path, version: int) -> Path:
@@ -69,12 +86,13 @@ def read_entry(directory: Path, version: int) -> Entry:
         info = next(line["commitInfo"] for line in lines if "commitInfo" in line)["headrace"]
         files = tuple(DataFile(*file) for file in info["files"])
         added = [(line["add"]["path"], line["add"]["size"]) for line in lines if "add" in line]
-        entry = Entry(info["key"], files)
+        gone = [line["remove"]["path"] for line in lines if "remove" in line]
+        entry = Entry(info["key"], files, info.get("instead", {}))
     except FileNotFoundError as error:
         raise HeadraceError("HR630", f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise HeadraceError("HR630", f"{path} is no log entry of a table") from error
-    if "txn" not in lines[-1] or added != [(file.name, file.size) for file in files]:
+    if "txn" not in lines[-1] or added != [(file.name, file.size) for file in files] or gone != list(entry.instead):
         raise HeadraceError("HR630", f"{path} is not complete")
     return entry
 
@@ -83,7 +101,7 @@ def read_files(directory: Path, version: int) -> Files:
     """The files of a version, in the order of its rows. Raises HR630 when the log cannot say."""
     start, files = _summary_before(directory, version)
     for number in range(start + 1, version + 1):
-        files += read_entry(directory, number).files
+        files = read_entry(directory, number).after(files)
     return files
 
 

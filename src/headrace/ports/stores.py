@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,13 +15,29 @@ if TYPE_CHECKING:
     from headrace.ports.records import Manifest, Ref
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a write differs from an append of all rows in one file.
+
+    `less`: the rows of the base that are left out, by their numbers from 0 in the order of `scan`, ascending. `pieces`:
+    how many of the new rows each file gets, in order; empty for one file.
+    """
+
+    less: Sequence[int] = ()
+    pieces: Sequence[int] = ()
+
+
+_WHOLE: Final = Change()
+
+
 class TableStore(Protocol):
     """Columnar tables with transactions; each version of a table is readable for as long as it is kept."""
 
-    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None) -> Ref:
-        """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows.
+    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None, change: Change = _WHOLE) -> Ref:
+        """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows, changed as told.
 
-        Writing the same key, name and base twice answers the reference of the first write.
+        Rows lie in the order of the base, and the new ones after them. Files of the base that lose no row are not
+        written again. Writing the same key, name, base and change twice answers the reference of the first write.
         """
 
     def scan(self, ref: Ref) -> pl.LazyFrame:

@@ -18,6 +18,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from headrace.ports.records import Manifest, Ref
+from headrace.ports.stores import Change
 from headrace.testing.expectations import expect, expect_coded
 
 if TYPE_CHECKING:
@@ -85,6 +86,26 @@ class TableStoreSuite:
         ):
             assert_frame_equal(store.scan(ref).collect(), expected)
             store.verify(ref)
+
+    def test_rows_can_be_left_out_of_the_base(self, tmp_path: Path) -> None:
+        """What is left keeps its order, and the new rows come after it; the base stays what it was."""
+        store = self.make_store(tmp_path)
+        base = store.write(key_of(1), "table", rows(1, 2, 3, 4), change=Change(pieces=(1, 3)))
+        less = store.write(key_of(2), "table", rows(5), base, Change(less=(0, 2)))
+        fork = store.write(key_of(3), "table", rows(6), base, Change(less=(1,)))
+        nothing = store.write(key_of(4), "table", rows(), less, Change(less=(0, 1, 2)))
+        more = store.write(key_of(5), "table", rows(7, 8), nothing, Change(pieces=(1, 1)))
+        for ref, expected in (
+            (base, rows(1, 2, 3, 4)),
+            (less, rows(2, 4, 5)),
+            (fork, rows(1, 3, 4, 6)),
+            (nothing, rows()),
+            (more, rows(7, 8)),
+        ):
+            assert_frame_equal(store.scan(ref).collect(), expected)
+            store.verify(ref)
+        again = self.make_store(tmp_path).write(key_of(2), "table", rows(5), base, Change(less=(0, 2)))
+        expect(again == less, "a change is written once")
 
     def test_one_base_can_be_continued_twice(self, tmp_path: Path) -> None:
         """The second continuation does not see the first."""
