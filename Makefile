@@ -74,7 +74,7 @@ docs: $(DEV_STAMP) ## Write the generated pages of docs/ again
 .PHONY: lock
 lock: $(UV_STAMP) ## Write requirements/*.txt from pyproject.toml (UPGRADE=1 takes the newest versions)
 	echo uv | $(COMPILE) - --output-file requirements/uv.txt
-	$(COMPILE) pyproject.toml --group build --group dev --extra demo --extra serve --extra postgres --extra grpc --extra redis --extra tracing --extra notify --extra excel --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --group build --group dev --extra demo --extra serve --extra postgres --extra grpc --extra redis --extra tracing --extra notify --extra excel --extra cloud --extra databases --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --group build --extra demo --extra serve --constraints requirements/dev.txt \
 		--no-annotate --output-file requirements/demo.txt
 	$(COMPILE) pyproject.toml --group build --constraints requirements/dev.txt \

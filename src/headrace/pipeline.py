@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace.monitors.reactions import Reaction
     from headrace.runtime.schedule import Schedule
     from headrace.runtime.triggers import Cause, Declared
-    from headrace.sources.files import Files
+    from headrace.sources.origin import Origin
     from headrace.tables.contract import Contract
 
 N = TypeVar("N", bound="Node")
@@ -48,7 +48,7 @@ class Pipeline:
     def __repr__(self) -> str:
         return f"<pipeline {self.name}: {len(self._nodes)} nodes>"
 
-    def source(self, name: str, of: Files, *, options: Options | None = None) -> Source:
+    def source(self, name: str, of: Origin, *, options: Options | None = None) -> Source:
         """Declare where raw rows come from."""
         return self._add(Source(name, of, options=options))
 

@@ -15,11 +15,15 @@ import pytest
 
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import canonical
+from headrace.ports.outside import Outlook, Outside
 from headrace.sources import digests
-from headrace.sources.files import files
+from headrace.sources.files import Files, files
+from tests.tables.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from headrace.ports.records import Batch
 
 NOBODY = 65534
 CACHE = Path(".headrace") / "cache" / "digests.json"
@@ -32,9 +36,13 @@ def write(folder: Path, name: str, content: str = "a\n1\n") -> Path:
     return path
 
 
+def observed(of: Files, project: Path) -> tuple[Batch, ...]:
+    return of.observe(Outlook(Outside(project, Workshop(project).stores)))
+
+
 def refused(folder: Path, pattern: str) -> HeadraceError:
     with pytest.raises(HeadraceError) as caught:
-        files(pattern).observe(folder)
+        observed(files(pattern), folder)
     return caught.value
 
 
@@ -44,7 +52,7 @@ def test_a_batch_is_a_file_known_by_its_content(tmp_path: Path) -> None:
     write(tmp_path, "data/.hidden.csv")
     write(tmp_path, "data/a.txt")
     (tmp_path / "data" / "folder.csv").mkdir()
-    first, second = files("data/*.csv").observe(tmp_path)
+    first, second = observed(files("data/*.csv"), tmp_path)
     assert (first.id, second.id) == ("data/a.csv", "data/b.csv")
     assert first.digest == hashlib.sha256(b"a\n1\n").hexdigest()
     assert (first.size, second.size) == (4, 4)
@@ -54,16 +62,16 @@ def test_a_pattern_reaches_into_folders_and_out_of_the_project(tmp_path: Path) -
     project = tmp_path / "project"
     inside = write(project, "data/2024/01/a.csv")
     outside = write(tmp_path, "elsewhere/b.csv")
-    assert [batch.id for batch in files("data/**/*.csv").observe(project)] == ["data/2024/01/a.csv"]
-    assert [batch.id for batch in files("../elsewhere/*.csv").observe(project)] == [str(outside)]
-    assert [batch.id for batch in files(f"{tmp_path}/elsewhere/*.csv").observe(project)] == [str(outside)]
-    assert [batch.id for batch in files(f"{project}/data/*/*/*.csv").observe(project)] == ["data/2024/01/a.csv"]
+    assert [batch.id for batch in observed(files("data/**/*.csv"), project)] == ["data/2024/01/a.csv"]
+    assert [batch.id for batch in observed(files("../elsewhere/*.csv"), project)] == [str(outside)]
+    assert [batch.id for batch in observed(files(f"{tmp_path}/elsewhere/*.csv"), project)] == [str(outside)]
+    assert [batch.id for batch in observed(files(f"{project}/data/*/*/*.csv"), project)] == ["data/2024/01/a.csv"]
     assert inside.exists()
 
 
 def test_one_file_without_a_pattern(tmp_path: Path) -> None:
     write(tmp_path, "data/a.csv")
-    assert [batch.id for batch in files("data/a.csv").observe(tmp_path)] == ["data/a.csv"]
+    assert [batch.id for batch in observed(files("data/a.csv"), tmp_path)] == ["data/a.csv"]
 
 
 def test_a_wrong_folder_gets_a_suggestion(tmp_path: Path) -> None:
@@ -170,7 +178,7 @@ class Hashing:
 
     def observe(self) -> list[str]:
         self.hashed.clear()
-        files("*.csv").observe(self.folder)
+        observed(files("*.csv"), self.folder)
         return sorted(self.hashed)
 
 
@@ -199,13 +207,13 @@ def test_a_file_that_went_away_leaves_the_cache(hashing: Hashing) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"a.csv": 3}', '{"a.csv": []}', "\0"])
 def test_a_damaged_cache_is_made_again(hashing: Hashing, content: str) -> None:
-    expected = files("*.csv").observe(hashing.folder)
+    expected = observed(files("*.csv"), hashing.folder)
     (hashing.folder / CACHE).write_text(content)
-    assert files("*.csv").observe(hashing.folder) == expected
+    assert observed(files("*.csv"), hashing.folder) == expected
     assert json.loads((hashing.folder / CACHE).read_text()).keys() == {"a.csv", "b.csv"}
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     write(tmp_path, "a.csv")
     (tmp_path / ".headrace").write_text("in the way")
-    assert len(files("*.csv").observe(tmp_path)) == 1
+    assert len(observed(files("*.csv"), tmp_path)) == 1

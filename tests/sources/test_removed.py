@@ -35,7 +35,7 @@ class Landing:
         (self.shop.folder / f"data/{name}.csv").unlink()
 
     def settled(self, excluded: frozenset[str] = NONE) -> Observation:
-        seen = self.source.observe(self.shop.folder)
+        seen = self.shop.look(self.source)
         assert seen is not None
         return self.source.settled(seen, self.version, excluded).without(excluded)
 
@@ -92,7 +92,7 @@ def test_kept_rows_cannot_be_read_again(tmp_path: Path) -> None:
     landing.shop.live.clear()
     with pytest.raises(HeadraceError, match="HR332") as caught:
         landing.rows()
-    assert caught.value.what == "raw: data/a.csv"
+    assert caught.value.what == "data/a.csv"
 
 
 def test_the_rule_is_no_part_of_the_fingerprint() -> None:

@@ -46,7 +46,7 @@ def test_what_the_base_has_is_taken_over(shop: Workshop) -> None:
     first = shop.land(source)
     content = kept.read_bytes()
     shop.write("data/b.csv", "n\n2\n")
-    observation = source.observe(shop.folder)
+    observation = shop.look(source)
     kept.unlink()
     second = shop.make(source, {}, observation)
     assert second.manifest.outputs["data/a.csv"] == first.manifest.outputs["data/a.csv"]
@@ -118,7 +118,7 @@ def refused(shop: Workshop, source: Source) -> HeadraceError:
 def test_a_file_that_changes_while_it_is_read(shop: Workshop) -> None:
     source = csv_source()
     path = shop.write("data/a.csv", "n\n1\n")
-    observation = source.observe(shop.folder)
+    observation = shop.look(source)
     path.write_text("n\n2\n")
     with pytest.raises(HeadraceError, match="HR312") as caught:
         shop.make(source, {}, observation)
@@ -132,7 +132,7 @@ def test_a_file_that_changes_while_it_is_read(shop: Workshop) -> None:
 def test_no_row_in_any_file(shop: Workshop) -> None:
     shop.write("data/a.csv", "n\n")
     shop.write("data/b.csv", "n\n")
-    assert refused(shop, csv_source()).what == "raw: 2 files, and no row in any of them"
+    assert refused(shop, csv_source()).what == "raw: no row in 2 batches"
 
 
 def test_numbers_in_one_file_and_text_in_another(shop: Workshop) -> None:

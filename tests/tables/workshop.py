@@ -10,6 +10,7 @@ from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
 from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.ports.canonical import digest_of
+from headrace.ports.outside import Outlook, Outside
 from headrace.ports.records import Version
 from headrace.ports.stores import Stores
 from headrace.ports.work import Action, Context, Step
@@ -54,9 +55,13 @@ class Workshop:
 
     def land(self, source: Source) -> Version:
         """Observe the files and land them."""
-        observation = source.observe(self.folder)
+        observation = self.look(source)
         assert observation is not None
         return self.make(source, {}, observation)
+
+    def look(self, node: Node) -> Observation | None:
+        """What a node without a past sees."""
+        return node.observe(Outlook(Outside(self.folder, self.stores)))
 
     def make(
         self,

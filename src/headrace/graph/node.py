@@ -16,10 +16,10 @@ from headrace.ports.durations import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
-    from pathlib import Path
 
     import polars as pl
 
+    from headrace.ports.outside import Outlook
     from headrace.ports.records import Decision, Manifest, Observation, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
@@ -97,7 +97,7 @@ class Node(ABC):
         """What follows when a new version is published, for people who read a plan."""
         return ()
 
-    def observe(self, project: Path) -> Observation | None:
+    def observe(self, outlook: Outlook) -> Observation | None:
         """What the outside world holds now; None for nodes that do not read it."""
         return None
 

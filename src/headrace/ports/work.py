@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from headrace.ports.outside import Outlook
     from headrace.ports.records import Decision, Manifest, Observation, Version
     from headrace.ports.stores import Stores
 
@@ -80,7 +81,7 @@ class Body(Protocol):
     def gated(self) -> bool:
         """Whether a version of this node needs a decision before it is published."""
 
-    def observe(self, project: Path) -> Observation | None:
+    def observe(self, outlook: Outlook) -> Observation | None:
         """What the outside world holds now, for nodes that read it; None for nodes that do not."""
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:

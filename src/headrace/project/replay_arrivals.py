@@ -25,10 +25,10 @@ from headrace.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import numpy.typing as npt
 
+    from headrace.ports.outside import Outlook
     from headrace.ports.records import Facts, Json, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
@@ -136,7 +136,7 @@ class ArrivingTable(Table):
         """Those of the table, and the seed of the replay, from which all others follow."""
         return {**self._real.settings(), "seed": self._seed}
 
-    def observe(self, project: Path) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
+    def observe(self, outlook: Outlook) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
         """What had arrived by the present."""
         return _observed(self.name, self._arriving, self._present)
 
@@ -162,7 +162,7 @@ class ArrivingView(FeatureView):
         self._arriving = arriving
         self._present = present
 
-    def observe(self, project: Path) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
+    def observe(self, outlook: Outlook) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
         """What had become visible by the present."""
         return _observed(self.name, self._arriving, self._present)
 

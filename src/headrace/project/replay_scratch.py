@@ -24,6 +24,7 @@ from headrace.adapters.sqlite import SqliteDatabase
 from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
 from headrace.ledger.ledger import SqlLedger
+from headrace.ports.outside import Outside
 from headrace.runtime.engine import Engine
 from headrace.runtime.executor import InlineExecutor
 from headrace.runtime.jobs import Kit
@@ -124,7 +125,7 @@ class Life:
             observer=_Remembers(scratch.costs),
         )
         question = Question(self.environment)
-        plan = survey(scratch.graph, scratch.coded, self.ledger, question, scratch.project)
+        plan = survey(scratch.graph, scratch.coded, self.ledger, question, Outside(scratch.project, self.stores))
         with self._printed_to_log(), one_thread():
             return plan, Engine(scratch.graph, plan, around).apply()
 

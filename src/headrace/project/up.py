@@ -282,7 +282,8 @@ class Supervisor:
         """Ask for an apply where a source holds something else than when one was asked for last."""
         with self._telling("sources"):
             snapshot = self._workspace.ledger.snapshot(self._environment)
-            found = observe(self._workspace.graph, self._workspace.settings.folder, snapshot)
+            of = self._workspace
+            found = observe(of.graph, of.coded, of.ledger, snapshot, of.outside)
             observed = {name: observed_digest(each) for name, each in found.items()}
             self._note_changes(observed, snapshot)
             if self._observed is not None and observed != self._observed:

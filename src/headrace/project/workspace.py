@@ -14,6 +14,7 @@ from headrace.adapters.durable import storage_errors
 from headrace.adapters.locks import OwnerLocks, owner_here
 from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
+from headrace.ports.outside import Outside
 from headrace.project import settings as project_settings
 from headrace.project.loading import forget, load_pipeline
 from headrace.project.pacing import Pacing
@@ -103,6 +104,11 @@ class Workspace:
         return open_stores(self.settings)
 
     @cached_property
+    def outside(self) -> Outside:
+        """The world around the project."""
+        return Outside(self.settings.folder, self.stores)
+
+    @cached_property
     def owners(self) -> OwnerLocks:
         """Who of the processes of this project is alive."""
         return OwnerLocks(self.settings.state / "owners")
@@ -118,7 +124,7 @@ class Workspace:
     def plan(self, question: Question) -> Plan:
         """Observe the sources and plan. Changes nothing. Raises HR969 for a view that its schedule makes too late."""
         Pacing.of(self.pipeline, self.graph).refuse_too_slow()
-        return survey(self.graph, self.coded, self.ledger, question, self.settings.folder)
+        return survey(self.graph, self.coded, self.ledger, question, self.outside)
 
     def warm_up(self) -> None:
         """Begin to load the project for the workers, while this process is still planning."""

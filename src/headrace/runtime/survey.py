@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 from headrace.plan.address import Wanted, addresses
 from headrace.plan.plan import Known, Plan, champion_of, decision_key_of, make_plan, refusals
+from headrace.ports.outside import Outlook
 from headrace.ports.records import Snapshot
 from headrace.runtime.libraries import installed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from headrace.graph.graph import Graph
     from headrace.graph.keys import Coded
+    from headrace.graph.node import Node
     from headrace.plan.address import Address
     from headrace.ports.ledger import Ledger
+    from headrace.ports.outside import Outside
     from headrace.ports.records import Observation, Version
 
 
@@ -32,14 +34,15 @@ class Question:
     only: frozenset[str] = frozenset()
 
 
-def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Question, project: Path) -> Plan:
+def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Question, outside: Outside) -> Plan:
     """Observe, then plan."""
     wanted_graph = _restricted(graph, question)
     for name in question.refresh:
         wanted_graph[name]  # raises for an unknown name, with a hint
     snapshot = _snapshot(ledger, question)
     pointed = _pointed(ledger, snapshot)
-    wanted = Wanted(coded, snapshot, pointed, observe(wanted_graph, project, snapshot), question.refresh)
+    seen = observe(wanted_graph, coded, ledger, snapshot, outside)
+    wanted = Wanted(coded, snapshot, pointed, seen, question.refresh)
     refused: frozenset[str] = frozenset()
     while True:
         found = addresses(wanted_graph, wanted, refused)
@@ -51,15 +54,34 @@ def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Q
         refused |= more
 
 
-def observe(graph: Graph, project: Path, snapshot: Snapshot) -> dict[str, Observation]:
+def observe(
+    graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, snapshot: Snapshot, outside: Outside
+) -> dict[str, Observation]:
     """What every source holds now; sources that are held are left alone. Several at once."""
+
+    def look(node: Node) -> Observation | None:
+        return node.observe(_outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside))
+
     nodes = [node for node in graph if node.name not in snapshot.holds]
     readers = [node for node in nodes if not node.inputs]
     if not readers:
         return {}
     with ThreadPoolExecutor(max_workers=min(8, len(readers))) as pool:
-        seen = list(pool.map(lambda node: node.observe(project), readers))
+        seen = list(pool.map(look, readers))
     return {node.name: each for node, each in zip(readers, seen, strict=True) if each is not None}
+
+
+def _outlook(node: Node, fingerprint: str, ledger: Ledger, snapshot: Snapshot, outside: Outside) -> Outlook:
+    """The world as a node sees it. What other code made of it is no part of that."""
+
+    def made() -> list[Version]:
+        return [version for version in ledger.versions(node.name) if version.fingerprint == fingerprint]
+
+    pointer = snapshot.pointers.get(node.name)
+    before = None if pointer is None else ledger.live([pointer]).get(pointer)
+    if before is not None and before.fingerprint != fingerprint:
+        before = None
+    return Outlook(outside, before, snapshot.excluded.get(node.name, frozenset()), made)
 
 
 def _restricted(graph: Graph, question: Question) -> Graph:

@@ -1,4 +1,4 @@
-"""Files that bring their types along: Parquet, ORC and Avro."""
+"""FileSpec that bring their types along: Parquet, ORC and Avro."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from headrace.sources.declared import refuse_missing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headrace.sources.files import Files
+    from headrace.sources.spec import FileSpec
 
 _CALLED = {"parquet": "Parquet", "orc": "ORC", "avro": "Avro"}
 
 
-def read_columnar(name: str, content: bytes, spec: Files, kind: str) -> pl.DataFrame:
+def read_columnar(name: str, content: bytes, spec: FileSpec, kind: str) -> pl.DataFrame:
     """The rows of a Parquet, ORC or Avro file, cast to the declared types where every value fits.
 
     Raises:
         HeadraceError: HR309 for two columns of one name, HR310, HR311 for a damaged file or a value that does not fit,
             HR316 for a type that cannot be landed, HR323 for a file that unpacks to more than it may.
     """
-    read: Callable[[str, bytes, Files], pl.DataFrame] = {"parquet": _parquet, "orc": _orc, "avro": _avro}[kind]
+    read: Callable[[str, bytes, FileSpec], pl.DataFrame] = {"parquet": _parquet, "orc": _orc, "avro": _avro}[kind]
     try:
         frame = read(name, content, spec)
     except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PanicException) as error:
@@ -42,7 +42,7 @@ def read_columnar(name: str, content: bytes, spec: Files, kind: str) -> pl.DataF
         raise HeadraceError("HR311", f"{name}: {_first_line(error)}") from None
 
 
-def _parquet(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def _parquet(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """Read by Arrow, which refuses a damaged file; Polars ends the process on some of them."""
     import pyarrow.parquet as pq
 
@@ -54,7 +54,7 @@ def _parquet(name: str, content: bytes, spec: Files) -> pl.DataFrame:
     return pl.DataFrame(table)
 
 
-def _orc(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def _orc(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """Stripe by stripe, so that a file that unpacks to too much is left before all of it is in memory."""
     from pyarrow import orc
 
@@ -70,7 +70,7 @@ def _orc(name: str, content: bytes, spec: Files) -> pl.DataFrame:
     return pl.DataFrame(table)
 
 
-def _avro(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def _avro(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     frame = pl.read_avro(io.BytesIO(content))
     spec.limits.check_size(name, int(frame.estimated_size()))
     return frame

@@ -13,11 +13,11 @@ from headrace.sources.texts import text_of
 from headrace.sources.times import recognised
 
 if TYPE_CHECKING:
-    from headrace.sources.files import Files
     from headrace.sources.records import Records
+    from headrace.sources.spec import FileSpec
 
 
-def read_csv(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def read_csv(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """The rows of a CSV file.
 
     Raises:
@@ -47,7 +47,7 @@ def read_csv(name: str, content: bytes, spec: Files) -> pl.DataFrame:
     return frame
 
 
-def _read(name: str, lines: Records, spec: Files) -> pl.DataFrame:
+def _read(name: str, lines: Records, spec: FileSpec) -> pl.DataFrame:
     """Parse the text: numbers and truth values inferred from all rows, the rest and what is declared as text."""
     frame = _parsed(name, lines, spec, tuple(spec.schema))
     inexact = [column.name for column in frame if column.dtype == pl.Float64 and large(column)]
@@ -59,7 +59,7 @@ def _read(name: str, lines: Records, spec: Files) -> pl.DataFrame:
     return frame
 
 
-def _parsed(name: str, lines: Records, spec: Files, texts: tuple[str, ...]) -> pl.DataFrame:
+def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -> pl.DataFrame:
     """Polars leaves quotation marks in the names doubled: columns are called as `lines` has them."""
     quote = spec.dialect.quote or ""
     written = {column: column.replace(quote, 2 * quote) if quote else column for column in texts}

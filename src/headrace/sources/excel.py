@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from headrace.sources.files import Files
+    from headrace.sources.spec import FileSpec
 
 _DAMAGED = (
     *(
@@ -40,7 +40,7 @@ _DAMAGED = (
 _FORMULA, _ERROR = "f", "e"
 
 
-def read_xlsx(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def read_xlsx(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """The rows of a sheet. Rows without any value are no rows; a formula counts as the result that Excel stored.
 
     Raises:
@@ -63,7 +63,7 @@ def read_xlsx(name: str, content: bytes, spec: Files) -> pl.DataFrame:
     return frame_of(name, columns, spec.schema, lambda row: f"row {body[row][0]}")
 
 
-def _check_size(name: str, content: bytes, spec: Files) -> None:
+def _check_size(name: str, content: bytes, spec: FileSpec) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             spec.limits.check(name, len(content), sum(each.file_size for each in archive.infolist()))

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import io
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from headrace.errors import HeadraceError, did_you_mean
+from headrace.ports.records import Batch, Observation
 from headrace.sources.digests import DigestCache
 from headrace.sources.kinds import kind_of
-from headrace.sources.options import Dialect, Limits, Options, checked, dialect_of, limits_of, removed_of
+from headrace.sources.options import Options, checked, dialect_of, limits_of, removed_of
+from headrace.sources.origin import Landing
+from headrace.sources.spec import FileSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
 
-    from headrace.ports.records import Batch
+    from headrace.ports.outside import Outlook
+    from headrace.ports.records import Version
+    from headrace.ports.work import Context
 
     ColumnType: TypeAlias = pl.DataType | type[pl.DataType | str | int | float | bool | date | datetime]
 
@@ -30,43 +36,70 @@ _SHOWN = 3
 _PYTHON_TYPES = {str: "String", int: "Int64", float: "Float64", bool: "Boolean", date: "Date", datetime: "Datetime"}
 
 
-@dataclass(frozen=True)
-class Files:
-    """A pattern of files, the declared types of columns, and how the files are to be read. See `files`."""
+class Files(FileSpec):
+    """Files as the origin of a source. See `files`."""
 
-    pattern: str
-    schema: Mapping[str, pl.DataType] = field(default_factory=dict)
-    null_values: tuple[str, ...] = ("",)
-    dialect: Dialect = field(default_factory=Dialect)
-    sheet: str | None = None
-    hive: bool = False
-    limits: Limits = field(default_factory=Limits)
-    removed: str = "drop"
-
-    def settings(self) -> dict[str, object]:
-        """What of this decides the rows that are made of a file. Where the files lie does not.
-
-        Nor do the limits, nor what becomes of removed files: the set of batches is part of the key itself.
-        """
-        schema = {name: str(kind) for name, kind in self.schema.items()}
-        more: dict[str, object] = {} if self.sheet is None else {"sheet": self.sheet}
-        if self.hive:
-            more["hive"] = True
-        return {"schema": schema, "null_values": self.null_values, **self.dialect.settings(), **more}
-
-    def observe(self, project: Path) -> tuple[Batch, ...]:
+    def observe(self, outlook: Outlook) -> tuple[Batch, ...]:
         """Every matching file with the digest of its content, sorted by name.
 
         The name of a file is its path relative to the project, or its absolute path where it lies outside. Hidden files
         are left out. Raises HR301 where no file matches, unless those that were there are kept, HR302 for a file that
         cannot be read.
         """
-        root = Path(os.path.abspath(project))  # noqa: PTH100 - a link in the path shall not rename the files
+        root = Path(os.path.abspath(outlook.project))  # noqa: PTH100 - a link in the path shall not rename the files
         names = self._names(root)
         if not names and self.removed != "keep":
             raise HeadraceError("HR301", f"no file matches {self.pattern}", fix=self._hint(root))
         with DigestCache(root) as cache, ThreadPoolExecutor(max_workers=_THREADS) as pool:
             return tuple(pool.map(cache.batch, names))
+
+    def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
+        """What was observed, and by the declared rule the files that are published and gone.
+
+        Raises:
+            HeadraceError: HR301 where there is no file at all, HR331 for a removed file where none may be.
+        """
+        there = observation.identity()
+        gone = {} if before is None else {batch: of for batch, of in before.batches.items() if batch not in there}
+        gone = {batch: of for batch, of in gone.items() if batch not in excluded}
+        if gone and self.removed == "fail":
+            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+            raise HeadraceError("HR331", f"{observation.node}: {min(gone)}{more}")
+        if gone and self.removed == "keep" and before is not None:
+            facts = before.manifest.facts["batches"]
+            kept = [Batch(batch, digest, facts[batch]["bytes"]) for batch, digest in gone.items()]
+            batches = sorted((*observation.batches, *kept), key=lambda each: each.id)
+            observation = Observation(observation.node, tuple(batches))
+        if not observation.batches:
+            raise HeadraceError("HR301", f"no file matches {self.pattern}")
+        return observation
+
+    def land(self, batch: Batch, context: Context) -> Landing:
+        """Parse the bytes that were observed, and store their rows.
+
+        Raises:
+            HeadraceError: HR302 and HR304 to HR317, HR332 for a file that cannot be read as it was observed.
+        """
+        from headrace.sources.parse import parse
+
+        frame = parse(batch.id, self._content(batch, context.project), self)
+        landed = io.BytesIO()
+        frame.write_parquet(landed, compression="zstd")
+        schema = {name: str(kind) for name, kind in frame.schema.items()}
+        return Landing(context.stores.artefacts.put(landed.getvalue(), ".parquet"), schema, frame.height)
+
+    def _content(self, batch: Batch, project: Path) -> bytes:
+        try:
+            content = (project / batch.id).read_bytes()
+        except FileNotFoundError:
+            if self.removed == "keep":
+                raise HeadraceError("HR332", batch.id) from None
+            raise HeadraceError("HR302", f"{batch.id} cannot be read: it is gone") from None
+        except OSError as error:
+            raise HeadraceError("HR302", f"{batch.id} cannot be read: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != batch.digest:
+            raise HeadraceError("HR312", f"{batch.id} changed after it was observed")
+        return content
 
     def _names(self, root: Path) -> list[str]:
         names = set()

@@ -13,14 +13,14 @@ from headrace.sources.texts import utf8
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.sources.files import Files
+    from headrace.sources.spec import FileSpec
 
 
 class _WrongError(ValueError):
     """What is wrong with a line though a lenient reader would take it."""
 
 
-def read_ndjson(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def read_ndjson(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """The rows of an NDJSON file, with its columns in the order in which they first appear.
 
     Raises:

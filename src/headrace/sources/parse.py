@@ -17,11 +17,11 @@ from headrace.sources.unpack import unpacked
 if TYPE_CHECKING:
     import polars as pl
 
-    from headrace.sources.files import Files
     from headrace.sources.kinds import Kind
+    from headrace.sources.spec import FileSpec
 
 
-def parse(name: str, content: bytes, spec: Files) -> pl.DataFrame:
+def parse(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """The rows of one file. `name` decides what kind of file it is, and holds its partitions.
 
     Raises:
@@ -38,7 +38,7 @@ def parse(name: str, content: bytes, spec: Files) -> pl.DataFrame:
     return landable(name, frame, spec.schema)
 
 
-def _read(name: str, content: bytes, spec: Files, kind: Kind) -> pl.DataFrame:
+def _read(name: str, content: bytes, spec: FileSpec, kind: Kind) -> pl.DataFrame:
     if kind.format == "csv":
         return read_csv(name, content, spec)
     if kind.format == "ndjson":

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
-from headrace.ports.records import Batch, Manifest, Observation
+from headrace.ports.records import Manifest, Observation
 from headrace.sources.types import dtype, union_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     import polars as pl
 
     from headrace.graph.node import Options
-    from headrace.ports.records import Json, Ref, Version
+    from headrace.ports.outside import Outlook
+    from headrace.ports.records import Batch, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
-    from headrace.sources.files import Files
+    from headrace.sources.origin import Landing, Origin
 
 
 class Source(RowsNode):
-    """Raw rows from files, as they are: each file is a batch.
+    """Raw rows from where they are (files, a database), as they are, batch by batch: each file is one, say.
 
     The outputs of a version are its batches, as Parquet artefacts by batch id. Its facts are `rows`, `new_rows`,
     `batches` (by id: digest, bytes, rows, and which of `schemas` it has), `schemas` (the different ones that were
@@ -35,37 +33,21 @@ class Source(RowsNode):
     kind: ClassVar[str] = "source"
     verb: ClassVar[str] = "land"
 
-    def __init__(self, name: str, of: Files, *, options: Options | None = None) -> None:
+    def __init__(self, name: str, of: Origin, *, options: Options | None = None) -> None:
         super().__init__(name, (), options)
         self.of = of
 
     def settings(self) -> Mapping[str, object]:
-        """How files are parsed."""
+        """How batches are read."""
         return self.of.settings()
 
-    def observe(self, project: Path) -> Observation | None:
-        """The files that are there now. Raises HR301 where there is none, HR302 for one that cannot be read."""
-        return Observation(self.name, self.of.observe(project))
+    def observe(self, outlook: Outlook) -> Observation | None:
+        """The batches that are there now. Raises what its origin raises: HR301 where there is no file, say."""
+        return Observation(self.name, self.of.observe(outlook))
 
     def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
-        """What was observed, and by the rule of the source the files that are published and gone.
-
-        Raises:
-            HeadraceError: HR301 where there is no file at all, HR331 for a removed file where none may be.
-        """
-        there = observation.identity()
-        gone = {} if before is None else {batch: of for batch, of in before.batches.items() if batch not in there}
-        gone = {batch: of for batch, of in gone.items() if batch not in excluded}
-        if gone and self.of.removed == "fail":
-            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-            raise HeadraceError("HR331", f"{self.name}: {min(gone)}{more}")
-        if gone and self.of.removed == "keep" and before is not None:
-            facts = before.manifest.facts["batches"]
-            kept = [Batch(batch, digest, facts[batch]["bytes"]) for batch, digest in gone.items()]
-            observation = Observation(self.name, tuple(sorted((*observation.batches, *kept), key=lambda each: each.id)))
-        if not observation.batches:
-            raise HeadraceError("HR301", f"no file matches {self.of.pattern}")
-        return observation
+        """What was observed, and by the rule of the origin what is published and gone."""
+        return self.of.settled(observation, before, excluded)
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
         """The version with the most of the wanted batches, the newest one of equals: they are not landed again."""
@@ -88,12 +70,14 @@ class Source(RowsNode):
         new = [batch for batch in observed if batch.id not in landed.outputs]
         for done, batch in enumerate(new):
             context.progress(done, len(new))
-            landed.add(batch, *self._land(batch, context))
+            landing = self.of.land(batch, context)
+            context.log(f"landed {batch.id}: {landing.rows} rows")
+            landed.add(batch, landing)
         context.progress(len(new), len(new))
         schema = union_schema(landed.in_order())
         rows = sum(facts["rows"] for facts in landed.batches.values())
         if rows == 0:
-            raise HeadraceError("HR313", f"{self.name}: {len(landed.batches)} files, and no row in any of them")
+            raise HeadraceError("HR313", f"{self.name}: no row in {len(landed.batches)} batches")
         facts = {
             "rows": rows,
             "new_rows": sum(landed.batches[batch.id]["rows"] for batch in new),
@@ -126,26 +110,6 @@ class Source(RowsNode):
             found.append((batch, frame.select(columns)))
         return found
 
-    def _land(self, batch: Batch, context: Context) -> tuple[Ref, pl.DataFrame]:
-        """Parse the bytes that were observed, and store their rows."""
-        from headrace.sources.parse import parse
-
-        try:
-            content = (context.project / batch.id).read_bytes()
-        except FileNotFoundError:
-            if self.of.removed == "keep":
-                raise HeadraceError("HR332", f"{self.name}: {batch.id}") from None
-            raise HeadraceError("HR302", f"{batch.id} cannot be read: it is gone") from None
-        except OSError as error:
-            raise HeadraceError("HR302", f"{batch.id} cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != batch.digest:
-            raise HeadraceError("HR312", f"{batch.id} changed after it was observed")
-        frame = parse(batch.id, content, self.of)
-        landed = io.BytesIO()
-        frame.write_parquet(landed, compression="zstd")
-        context.log(f"landed {batch.id}: {frame.height} rows")
-        return context.stores.artefacts.put(landed.getvalue(), ".parquet"), frame
-
 
 class _Landed:
     """The batches of a version under construction."""
@@ -167,12 +131,11 @@ class _Landed:
                 landed.batches[batch] = {**of, "schema": landed.known(facts["schemas"][of["schema"]])}
         return landed
 
-    def add(self, batch: Batch, ref: Ref, frame: pl.DataFrame) -> None:
+    def add(self, batch: Batch, landing: Landing) -> None:
         """One more batch."""
-        schema = {name: str(kind) for name, kind in frame.schema.items()}
-        facts = {"digest": batch.digest, "bytes": batch.size, "rows": frame.height}
-        self.outputs[batch.id] = ref
-        self.batches[batch.id] = {**facts, "schema": self.known(schema)}
+        facts = {"digest": batch.digest, "bytes": batch.size, "rows": landing.rows, **landing.facts}
+        self.outputs[batch.id] = landing.ref
+        self.batches[batch.id] = {**facts, "schema": self.known(landing.schema)}
 
     def known(self, schema: Mapping[str, str]) -> int:
         """The place of a schema among those that were landed; the order of columns counts. Each is kept once."""

@@ -1,0 +1,45 @@
+"""What a node may look at when it observes the world, before anything is planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from headrace.ports.records import Version
+    from headrace.ports.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The world around a project: its folder, and the stores that keep what was seen of things that change."""
+
+    project: Path
+    stores: Stores
+
+
+def _nothing() -> Sequence[Version]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The world as one node of one environment sees it.
+
+    `before` is the version that the environment points to, where it was made by the same code; `excluded` are batches
+    that the environment leaves out; `made` answers the live versions of the node with the same fingerprint, oldest
+    first.
+    """
+
+    outside: Outside
+    before: Version | None = None
+    excluded: frozenset[str] = frozenset()
+    made: Callable[[], Sequence[Version]] = _nothing
+
+    @property
+    def project(self) -> Path:
+        """The folder of the project."""
+        return self.outside.project

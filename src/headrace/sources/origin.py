@@ -1,0 +1,45 @@
+"""What a source needs to know of the thing that its rows come from: files, a database, a function, another project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace.ports.outside import Outlook
+    from headrace.ports.records import Batch, Facts, Observation, Ref, Version
+    from headrace.ports.work import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A batch that lies in the store as Parquet: where, its columns in order with their types, and how many rows.
+
+    `facts` are kept with the batch in every version that has it.
+    """
+
+    ref: Ref
+    schema: Mapping[str, str]
+    rows: int
+    facts: Facts = field(default_factory=dict)
+
+
+class Origin(Protocol):
+    """Where rows come from. It holds what was declared, and nothing else: it is pickled, and made again at will."""
+
+    def settings(self) -> Mapping[str, object]:
+        """What of the declaration decides the rows that are made of a batch."""
+
+    def observe(self, outlook: Outlook) -> tuple[Batch, ...]:
+        """Every batch that there is now, with the digest of its content, sorted by id.
+
+        What may have changed when it is landed is put into the store here, and the location of the batch tells where.
+        """
+
+    def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
+        """What to make a version of, where `before` is published."""
+
+    def land(self, batch: Batch, context: Context) -> Landing:
+        """Put the rows of an observed batch into the store. Called in a worker."""
