@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headrace.sources.files import files
     from headrace.sources.source import Source
     from headrace.tables.contract import Contract, column
+    from headrace.tables.named import rule
     from headrace.tables.table import Table
     from headrace.tables.task import Task
 
@@ -71,6 +72,7 @@ _HOME = {
     "published": "runtime.triggers",
     "retrain": "monitors.reactions",
     "rollback": "monitors.reactions",
+    "rule": "tables.named",
     "run": "monitors.reactions",
     "time_split": "models.split",
     "total": "features.aggregates",
@@ -115,6 +117,7 @@ __all__ = [
     "published",
     "retrain",
     "rollback",
+    "rule",
     "run",
     "time_split",
     "total",

@@ -123,5 +123,5 @@ class Workshop:
         return found.collect()
 
 
-def csv_source(name: str = "raw") -> Source:
-    return Source(name, files("data/*.csv"))
+def csv_source(name: str = "raw", pattern: str = "data/*.csv") -> Source:
+    return Source(name, files(pattern))

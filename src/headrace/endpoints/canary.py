@@ -101,7 +101,9 @@ _DEFAULT: Final = (Comparison(Metric("error_share"), ">", Champion(0.01)),)
 
 def condition_facts(condition: Comparison) -> Json:
     """A condition as plain data."""
-    bound = {"champion": condition.bound.offset} if isinstance(condition.bound, Champion) else condition.bound
+    bound: Json = condition.bound
+    if isinstance(bound, Champion):
+        bound = {"champion": bound.offset, **({} if bound.factor == 1 else {"factor": bound.factor})}
     column = {} if condition.metric.column is None else {"column": condition.metric.column}
     return {"metric": condition.metric.name, **column, "operator": condition.operator, "bound": bound}
 
@@ -110,4 +112,6 @@ def condition_of(facts: Mapping[str, Json]) -> Comparison:
     """The inverse of `condition_facts`."""
     bound = facts["bound"]
     metric = Metric(facts["metric"], facts.get("column"))
-    return Comparison(metric, facts["operator"], Champion(bound["champion"]) if isinstance(bound, dict) else bound)
+    if isinstance(bound, dict):
+        bound = Champion(bound["champion"], bound.get("factor", 1.0))
+    return Comparison(metric, facts["operator"], bound)

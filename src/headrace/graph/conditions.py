@@ -41,29 +41,41 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The same metric of the champion, the version that is live, plus an offset: `champion - 0.005`."""
+    """The same metric of the champion, the version that is live, times a factor, plus an offset: `champion - 0.005`."""
 
     offset: float = 0.0
+    factor: float = 1.0
 
     __array_ufunc__: ClassVar[None] = None  # NumPy scalars leave comparisons and sums to the methods below
 
     def __add__(self, amount: float) -> Champion:
-        return Champion(self.offset + _number(amount))
+        return Champion(self.offset + _number(amount), self.factor)
 
     __radd__ = __add__
 
     def __sub__(self, amount: float) -> Champion:
-        return Champion(self.offset - _number(amount))
+        return Champion(self.offset - _number(amount), self.factor)
+
+    def __mul__(self, factor: float) -> Champion:
+        times = _number(factor)
+        if times <= 0:
+            raise HeadraceError("HR123", f"champion * {_spell(times)} is no bound: the factor must be larger than 0")
+        return Champion(self.offset * times, self.factor * times)
+
+    __rmul__ = __mul__
+
+    def bound(self, value: float) -> float:
+        """The number that a metric is compared with, where it has this value for the champion."""
+        return value * self.factor + self.offset
 
     def __str__(self) -> str:
-        if not self.offset:
-            return "champion"
-        return f"champion {'+' if self.offset > 0 else '-'} {_spell(abs(self.offset))}"
+        name = "champion" if self.factor == 1 else f"champion * {_spell(self.factor)}"
+        return f"{name} {'+' if self.offset > 0 else '-'} {_spell(abs(self.offset))}" if self.offset else name
 
     __repr__ = __str__
 
     def __headrace_canonical__(self) -> object:
-        return self.offset
+        return self.offset if self.factor == 1 else [self.offset, self.factor]
 
 
 champion = Champion()
@@ -233,7 +245,7 @@ def _judge_overall(comparison: Comparison, measured: Measured, champion: Measure
     other = champion.overall.get(name)
     if not _defined(other):
         return False, f"{_shown(value)}; {name} of the champion is not defined on these rows"
-    return _holds(comparison, value, other + comparison.bound.offset), f"{_shown(value)}, champion {_shown(other)}"
+    return _holds(comparison, value, comparison.bound.bound(other)), f"{_shown(value)}, champion {_shown(other)}"
 
 
 def _judge_slices(comparison: Comparison, measured: Measured, champion: Measured | None) -> tuple[bool, str]:
@@ -265,13 +277,13 @@ def _slice_bounds(comparison: Comparison, known: Mapping[str, float], champion: 
         return dict.fromkeys(known, bound)
     theirs = {} if champion is None else champion.slices.get(comparison.metric.column or "", {})
     values = {each: theirs.get(each, {}).get(comparison.metric.name) for each in known}
-    return {each: value + bound.offset for each, value in values.items() if _defined(value)}
+    return {each: bound.bound(value) for each, value in values.items() if _defined(value)}
 
 
 def _slice_seen(each: str, value: float, against: float, bound: Bound) -> str:
     if not isinstance(bound, Champion):
         return f"{each} {_shown(value)}"
-    return f"{each} {_shown(value)} (champion {_shown(against - bound.offset)})"
+    return f"{each} {_shown(value)} (champion {_shown((against - bound.offset) / bound.factor)})"
 
 
 def _skipped(slices: Sequence[str]) -> str:

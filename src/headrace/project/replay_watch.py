@@ -148,7 +148,7 @@ class Watching:
                 name = each.metric.name
                 known = [value for model in models if (value := model.manifest.facts["metrics"].get(name)) is not None]
                 best = min if name in LOWER_IS_BETTER else max
-                bound = round(best(known, default=float("nan")) + bound.offset, 6)
+                bound = round(bound.bound(best(known, default=float("nan"))), 6)
             found.append(replace(each, bound=bound))
         return found
 

@@ -32,5 +32,6 @@ def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for each in counts:
         for rule, count in each.items():
-            total[rule] = total.get(rule, 0) + count
+            if count:
+                total[rule] = total.get(rule, 0) + count
     return dict(sorted(total.items()))

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 from headrace.errors import HeadraceError, suggestion
+from headrace.graph.conditions import Condition
+from headrace.tables.named import RowRule, Rule, TableRule, row_rule, table_rules
 from headrace.tables.rules import Rules, checked
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ class ColumnRules(TypedDict, total=False):
     `event_time`: when the event was due. `known_at`: when the row became known (null: not yet). `isin`: the values that
     are allowed. `gt`, `ge`, `lt`, `le`: limits of numbers and times. `matches`: a regular expression that the whole
     text must fit (in Rust's dialect: no look-around). `min_length`, `max_length`: of a text, in characters.
-    `description`: for readers; it is not part of what is made.
+    `references`: a table whose key the value must be (nulls aside); it becomes an input of this one. `on_breach`: what
+    becomes of a row that breaks one of these rules ("quarantine", "fail" or "warn"), where it is not what the table
+    says. `description`: for readers; it is not part of what is made.
     """
 
     key: bool
@@ -72,6 +76,8 @@ class ColumnRules(TypedDict, total=False):
     matches: str
     min_length: int
     max_length: int
+    references: object
+    on_breach: str
     description: str
 
 
@@ -94,13 +100,16 @@ class Contract:
     """What a clean row looks like: derive from it and annotate columns, as in ``distance: int = column(gt=0)``.
 
     Types are str, int, float, bool, datetime (in UTC, to the microsecond) and date; `X | None` allows nulls. NaN counts
-    as null. A contract that derives from another one adds columns to it. Rows have exactly these columns; those that
-    break a rule are set aside with the rule and the value.
+    as null. A contract that derives from another one adds columns and rules to it. Rows have exactly these columns;
+    those that break a rule are set aside with the rule and the value. `rule` states what concerns several columns, or
+    the whole table.
 
-    Making the class raises HR402 to HR405 and HR413 for a contract that cannot be kept.
+    Making the class raises HR402 to HR405, HR413 and HR428 to HR431 for a contract that cannot be kept.
     """
 
     __columns__: ClassVar[tuple[Column, ...]] = ()
+    __rows__: ClassVar[tuple[RowRule, ...]] = ()
+    __whole__: ClassVar[tuple[TableRule, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -116,11 +125,17 @@ class Contract:
             with_role = [each.name for each in cls.__columns__ if getattr(each, role)]
             if len(with_role) > 1:
                 raise HeadraceError("HR404", f"{cls.__name__} marks {with_role[0]} and {with_role[1]} as {role}")
+        cls.__rows__, cls.__whole__ = _named_rules(cls)
 
     @classmethod
     def __headrace_canonical__(cls) -> object:
-        """The contract as plain data, for the fingerprint: columns in order, and what decides which rows are clean."""
-        return [[each.name, each.type, each.nullable, each.rules.plain()] for each in cls.__columns__]
+        """The contract as plain data, for the fingerprint: columns in order, and what decides which rows are clean.
+
+        A rule against the last good version decides what is published, not what is made: it is no part of it.
+        """
+        columns: list[object] = [[each.name, each.type, each.nullable, each.rules.plain()] for each in cls.__columns__]
+        rules = [each.plain() for each in cls.__rows__] + [each.plain() for each in cls.__whole__ if not each.relative]
+        return {"columns": columns, "rules": rules} if rules else columns
 
 
 def marked(contract: type[Contract] | None, role: str) -> str | None:
@@ -132,6 +147,29 @@ def marked(contract: type[Contract] | None, role: str) -> str | None:
 def keys(contract: type[Contract] | None) -> tuple[str, ...]:
     """The names of the key columns."""
     return () if contract is None else tuple(each.name for each in contract.__columns__ if each.key)
+
+
+def references(contract: type[Contract] | None) -> dict[str, Any]:
+    """The table that each column with a reference names, by column."""
+    columns: Sequence[Column] = () if contract is None else contract.__columns__
+    return {each.name: each.rules.references for each in columns if each.rules.references is not None}
+
+
+def _named_rules(cls: type[Contract]) -> tuple[tuple[RowRule, ...], tuple[TableRule, ...]]:
+    """The rules of a contract with a name, those of its bases first; a later one of a name takes the place."""
+    found = {
+        name: each for base in reversed(cls.__mro__) for name, each in vars(base).items() if isinstance(each, Rule)
+    }
+    types = {each.name: each.type for each in cls.__columns__}
+    rows: list[RowRule] = []
+    whole: list[TableRule] = []
+    for name, each in found.items():
+        where = f"{cls.__name__}.{name}"
+        if isinstance(each.says, Condition):
+            whole += table_rules(where, name, each, types)
+        else:
+            rows.append(row_rule(where, name, each, types))
+    return tuple(rows), tuple(whole)
 
 
 def _hints(cls: type) -> dict[str, object]:
@@ -156,4 +194,17 @@ def _column(cls: type, name: str, hint: object) -> Column:
     rules = vars(cls).get(name, Rules())
     if not isinstance(rules, Rules):
         raise HeadraceError("HR403", f"{where} = {rules!r:.60} is not column(...)")
+    if rules.references is not None:
+        _check_reference(where, TYPES[kind], rules.references)
     return Column(name, TYPES[kind], nullable, checked(where, kind, rules, nullable=nullable))
+
+
+def _check_reference(where: str, kind: str, table: Any) -> None:  # noqa: ANN401 - whatever the user named
+    """Raise HR431 unless it is a table whose key is one column of this type."""
+    contract = getattr(table, "contract", None)
+    if not (isinstance(contract, type) and issubclass(contract, Contract)) or not hasattr(table, "read"):
+        raise HeadraceError("HR431", f"{where} references {table!r:.60}, which is no table with a contract")
+    of = [each for each in contract.__columns__ if each.key]
+    if len(of) != 1 or of[0].type != kind:
+        told = ", ".join(f"{each.name} ({each.type})" for each in of) or "none"
+        raise HeadraceError("HR431", f"{where} is {kind}, and the key of {table.name} is {told}")

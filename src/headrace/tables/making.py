@@ -12,6 +12,8 @@ from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
 from headrace.tables.quarantine import keep_rows
+from headrace.tables.results import row_results
+from headrace.tables.rules import FAIL, QUARANTINE
 from headrace.tables.uniqueness import collides, set_doubles_aside
 
 if TYPE_CHECKING:
@@ -26,12 +28,17 @@ _LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What makes the rows of a table: its name, its function, the frames that the function takes, the contract."""
+    """What makes the rows of a table: its name, its function, the frames that the function takes, the contract.
+
+    `answer` is what a breach does where a rule does not say, `known` the keys of other tables by referring column.
+    """
 
     name: str
     function: Callable[..., Any]
     frames: Sequence[str]
     contract: type[Contract] | None
+    answer: str = QUARANTINE
+    known: Mapping[str, pl.Series] = field(default_factory=dict)
 
     def rows(self, inputs: Sequence[pl.LazyFrame], batch: str | None = None) -> Split:
         """Call the function, and check its rows one by one. Raises HR406 to HR408, HR422 and HR423."""
@@ -40,7 +47,7 @@ class Recipe:
         frame = collected(result, self.function, self.name)
         if self.contract is None:
             return Split(frame, frame.clear(), {})
-        return keep_rows(frame, self.contract, table=self.name, batch=batch)
+        return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Parts:
 
     batches: Sequence[str | None]
     splits: Sequence[Split] = field(default_factory=tuple)
+    answer: str = QUARANTINE
 
     def collide(self, clean: pl.LazyFrame, aside: pl.LazyFrame | None, contract: type[Contract] | None) -> bool:
         """Whether a row shares what is to be unique with a row of the base, given as clean rows and those set aside."""
@@ -62,7 +70,9 @@ class Parts:
                 differing = sorted(str(each) for each in set(split.clean.schema.items()) ^ set(first.items()))
                 what = f"{name} of {self.batches[0]} and of {batch} differ: {', '.join(differing) or 'in their order'}"
                 raise HeadraceError("HR414", what)
-        splits = self.splits if contract is None else set_doubles_aside(self.splits, self.batches, contract)
+        splits = self.splits
+        if contract is not None:
+            splits = set_doubles_aside(splits, self.batches, contract, self.answer)
         clean = pl.concat([split.clean for split in splits])
         aside = pl.concat([split.quarantined for split in splits])
         sizes = {
@@ -70,7 +80,7 @@ class Parts:
             for batch, split in zip(self.batches, splits, strict=True)
             if batch is not None
         }
-        return Made(name, clean, aside, added(split.counts for split in splits), sizes)
+        return Made(name, clean, aside, added(split.counts for split in splits), sizes, self.answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +92,19 @@ class Made:
     aside: pl.DataFrame
     counts: Mapping[str, int]
     sizes: Mapping[str, Mapping[str, int]]
+    answer: str = QUARANTINE
 
     def facts(self, contract: type[Contract] | None, before: Facts) -> dict[str, Json]:
         """What is recorded of the table, the facts of its base included."""
         sizes = {**before.get("batches", {}), **self.sizes}
+        counts = added([before.get("rules", {}), self.counts])
         return {
             "rows": before.get("rows", 0) + self.clean.height,
             "new_rows": self.clean.height,
             "quarantined": before.get("quarantined", 0) + self.aside.height,
             "new_quarantined": self.aside.height,
-            "rules": added([before.get("rules", {}), self.counts]),
+            "rules": counts,
+            **({} if contract is None else {"results": row_results(contract, counts, self.answer)}),
             "columns": self.clean.columns,
             "schema": schema_of(self.clean),
             **({"batches": dict(sorted(sizes.items()))} if sizes else {}),
@@ -114,6 +127,12 @@ class Made:
         """Raise HR411 where no row is left, HR412 where a larger share than `limit` was set aside."""
         rows, quarantined = facts["rows"], facts["quarantined"]
         told = ", ".join(f"{rule}: {count}" for rule, count in facts["rules"].items())
+        failed = [each for each in facts.get("results", ()) if each["on_breach"] == FAIL and each["broken"]]
+        if failed and self.answer != FAIL:
+            broken = ", ".join(f"{each['rule']}: {each['broken']}" for each in failed)
+            raise HeadraceError(
+                "HR412", f"{self.name}: rows break a rule that allows none ({broken}); {self._examples()}"
+            )
         if rows == 0:
             if not quarantined:
                 raise HeadraceError("HR411", f"{self.name} has no rows: its function returned none")

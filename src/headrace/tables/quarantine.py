@@ -8,21 +8,55 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from headrace.tables.breaches import BATCH, BETWEEN, COLUMN, RULE, VALUE, Split
-from headrace.tables.conform import conformed, dtype_of
-from headrace.tables.rules import LIMITS, whole
+from headrace.tables.compiled import broken
+from headrace.tables.conform import conformed
+from headrace.tables.rules import QUARANTINE, WARN, answer_of
+from headrace.tables.statements import statements
 from headrace.tables.uniqueness import set_doubles_aside
 
 if TYPE_CHECKING:
-    from headrace.tables.contract import Column, Contract
+    from collections.abc import Mapping, Sequence
+
+    from headrace.tables.contract import Contract
+    from headrace.tables.statements import Statement
+
+_NONE: Mapping[str, pl.Series] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule: its text, its column, and the expression that is true for a breach."""
+    """One rule of one row: its text, its column or columns, and the expression that is true for a breach, never null.
+
+    `on_breach` says what a breach does, where it is not what the table says.
+    """
 
     text: str
     column: str
     breach: pl.Expr
+    value: pl.Expr
+    on_breach: str | None = None
+    needed: bool = False
+
+    def answer(self, table: str) -> str:
+        """What a breach does, where the table answers `table`: "quarantine", "fail" or "warn" (the row stays)."""
+        return answer_of(self.on_breach, table, needed=self.needed)
+
+
+def checks(contract: type[Contract], known: Mapping[str, pl.Series] = _NONE) -> list[Check]:
+    """The rules of one row. `known` holds, for each column that references another table, the keys of that table."""
+    floats = [each.name for each in contract.__columns__ if each.type == "Float64"]
+    return [_check(each, floats, known) for each in statements(contract)]
+
+
+def _check(statement: Statement, floats: Sequence[str], known: Mapping[str, pl.Series]) -> Check:
+    names = statement.names
+    if statement.references is None:
+        breach = broken(statement.says, pl, floats)
+    else:
+        breach = ~pl.col(names[0]).is_in(known[names[0]].implode(), nulls_equal=False).fill_null(value=True)
+    texts = [pl.col(name).cast(pl.String).fill_null("null") for name in names]
+    value = texts[0] if len(texts) == 1 else pl.concat_str(texts, separator=", ")
+    return Check(statement.text, ", ".join(names), breach, value, statement.on_breach, statement.needed)
 
 
 def split(
@@ -48,68 +82,54 @@ def split(
 
 
 def keep_rows(
-    frame: pl.LazyFrame | pl.DataFrame, contract: type[Contract], *, table: str, batch: str | None = None
+    frame: pl.LazyFrame | pl.DataFrame,
+    contract: type[Contract],
+    *,
+    table: str,
+    batch: str | None = None,
+    known: Mapping[str, pl.Series] = _NONE,
+    answer: str = QUARANTINE,
 ) -> Split:
-    """What `split` does, by the rules that look at one row only."""
+    """What `split` does, by the rules that look at one row only.
+
+    `known` holds the keys of the tables that are referenced, by column. `answer` is what a breach does where the rule
+    does not say: a row that breaks none but rules that warn stays. It counts for them like any other.
+    """
     typed = conformed(frame.lazy().collect(), contract, table)
-    checks = [check for column in contract.__columns__ for check in _checks(column)]
-    broken = typed.select(check.breach.fill_null(value=False).alias(str(n)) for n, check in enumerate(checks))
-    sums = broken.sum().row(0) if checks else ()
-    counts = {check.text: int(count) for check, count in zip(checks, sums, strict=True) if count}
-    if not counts:
-        return Split(_without_nan(typed, contract), _reasons(typed.clear(), [], batch), {})
-    bad = broken.select(pl.any_horizontal(pl.all())).to_series()
-    hits = broken.filter(bad).get_columns()
-    met = [(check, hit) for check, hit in zip(checks, hits, strict=True) if check.text in counts]
-    return Split(_without_nan(typed.filter(~bad), contract), _reasons(typed.filter(bad), met, batch), counts)
+    found = checks(contract, known)
+    if not found:
+        return Split(_without_nan(typed, contract, answer), _reasons(typed.clear(), [], batch), {})
+    masks = typed.select(check.breach.alias(str(n)) for n, check in enumerate(found))
+    sums = masks.sum().row(0)
+    hits = [(check, mask) for check, mask, count in zip(found, masks.get_columns(), sums, strict=True) if count]
+    counts = {check.text: int(mask.sum()) for check, mask in hits}
+    bad = [mask for check, mask in hits if check.answer(answer) != WARN]
+    if not bad:
+        return Split(_without_nan(typed, contract, answer), _reasons(typed.clear(), [], batch), counts)
+    aside = pl.select(pl.any_horizontal(bad)).to_series()
+    met = [(check, mask.filter(aside)) for check, mask in hits]
+    clean = _without_nan(typed.filter(~aside), contract, answer)
+    return Split(clean, _reasons(typed.filter(aside), met, batch), counts)
 
 
-def _without_nan(frame: pl.DataFrame, contract: type[Contract]) -> pl.DataFrame:
+def _without_nan(frame: pl.DataFrame, contract: type[Contract], answer: str) -> pl.DataFrame:
     """Clean rows say in one way only that there is no number: null."""
-    floats = [each.name for each in contract.__columns__ if each.type == "Float64" and each.nullable]
+    floats = [
+        each.name
+        for each in contract.__columns__
+        if each.type == "Float64"
+        and (each.nullable or answer_of(each.rules.on_breach, answer, needed=each.key) == WARN)
+    ]
     return frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
-
-
-def _checks(column: Column) -> list[Check]:
-    """The rules of a column. A null breaks none of them but the one that forbids it."""
-    rules, name = column.rules, column.name
-    value = pl.col(name).fill_nan(None) if column.type == "Float64" else pl.col(name)
-    found: list[tuple[str, pl.Expr]] = []
-    if not column.nullable:
-        found.append(("is not null", value.is_null()))
-    for word, symbol in LIMITS.items():
-        limit = getattr(rules, word)
-        if limit is not None:
-            found.append((f"{symbol} {_spelled(limit)}", ~getattr(value, word)(pl.lit(limit, dtype_of(column)))))
-    if rules.isin is not None:
-        allowed = pl.Series(list(rules.isin), dtype=dtype_of(column))
-        found.append((f"in {_listed(rules.isin)}", ~value.is_in(allowed.implode())))
-    if rules.matches is not None:
-        found.append((f"matches {rules.matches}", ~value.str.contains(whole(rules.matches))))
-    if rules.min_length is not None:
-        found.append((f"has at least {rules.min_length} characters", value.str.len_chars() < rules.min_length))
-    if rules.max_length is not None:
-        found.append((f"has at most {rules.max_length} characters", value.str.len_chars() > rules.max_length))
-    return [Check(f"{name} {text}", name, breach) for text, breach in found]
-
-
-def _listed(values: tuple[Any, ...]) -> str:
-    return "(" + ", ".join(repr(each) if isinstance(each, str) else _spelled(each) for each in values) + ")"
-
-
-def _spelled(value: object) -> str:
-    """A value as the user wrote it: the limit 0 of a float is 0, not 0.0."""
-    return f"{value:.0f}" if isinstance(value, float) and value == int(value) else str(value)
 
 
 def _reasons(aside: pl.DataFrame, hits: list[tuple[Check, pl.Series]], batch: str | None) -> pl.DataFrame:
     """The rows with why they were set aside: each check with a truth value for each row."""
     broken = [(check, pl.when(pl.lit(hit))) for check, hit in hits]
-    values = [when.then(pl.col(check.column).cast(pl.String).fill_null("null")) for check, when in broken]
     return aside.with_columns(
         _joined([when.then(pl.lit(check.text)) for check, when in broken]).alias(RULE),
         _joined([when.then(pl.lit(check.column)) for check, when in broken]).alias(COLUMN),
-        _joined(values).alias(VALUE),
+        _joined([when.then(check.value) for check, when in broken]).alias(VALUE),
         pl.lit(batch, pl.String).alias(BATCH),
     )
 

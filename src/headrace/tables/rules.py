@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+QUARANTINE, FAIL, WARN = "quarantine", "fail", "warn"
+ANSWERS: Final = (QUARANTINE, FAIL, WARN)
+"""What becomes of a row that breaks a rule: it is set aside, it stops the table, or it stays and is counted."""
 LIMITS: Mapping[str, str] = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _ORDERED = (int, float, datetime, date)
 _TEXTUAL = ("matches", "min_length", "max_length")
@@ -34,12 +37,25 @@ class Rules:
     matches: str | None = None
     min_length: int | None = None
     max_length: int | None = None
+    references: Any = None
+    on_breach: str | None = None
     description: str = ""
 
     def plain(self) -> dict[str, object]:
-        """The rules that are set, for the fingerprint. A description decides nothing."""
+        """The rules that are set, for the fingerprint. A description decides nothing; of a table its name counts."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "description"}
+        if self.references is not None:
+            values["references"] = self.references.name
         return {name: value for name, value in values.items() if value is not None and value is not False}
+
+
+def answer_of(on_breach: str | None, table: str, *, needed: bool) -> str:
+    """What a breach does: what the rule says, else what the table does.
+
+    A row without its key or its event time never stays, not where a table only warns either.
+    """
+    found = on_breach or table
+    return QUARANTINE if needed and found == WARN else found
 
 
 def whole(pattern: str) -> str:
@@ -51,6 +67,7 @@ def checked(where: str, kind: type, rules: Rules, *, nullable: bool) -> Rules:
     """The rules with each value of the type of the column. Raises HR405 for a rule that does not fit it."""
     _check_roles(where, kind, rules, nullable=nullable)
     _check_texts(where, kind, rules)
+    _check_answer(where, rules)
     limits = {name: getattr(rules, name) for name in LIMITS if getattr(rules, name) is not None}
     if limits and kind not in _ORDERED:
         raise HeadraceError("HR405", f"{where}: {next(iter(limits))} does not fit {kind.__name__}")
@@ -67,6 +84,17 @@ def _check_roles(where: str, kind: type, rules: Rules, *, nullable: bool) -> Non
         raise HeadraceError("HR405", f"{where}: a time must be a datetime, not {kind.__name__}")
     if (rules.key or rules.event_time) and nullable:
         raise HeadraceError("HR405", f"{where}: a key or an event time cannot be null")
+
+
+def _check_answer(where: str, rules: Rules) -> None:
+    if rules.on_breach is not None and rules.on_breach not in ANSWERS:
+        raise HeadraceError("HR405", f"{where}: {_unknown_answer(rules.on_breach)}")
+    if rules.on_breach == WARN and (rules.key or rules.event_time):
+        raise HeadraceError("HR405", f'{where}: a key or an event time that is broken cannot stay: on_breach="warn"')
+
+
+def _unknown_answer(answer: object) -> str:
+    return f"on_breach is {answer!r}, and not one of {', '.join(ANSWERS)}"
 
 
 def _check_texts(where: str, kind: type, rules: Rules) -> None:

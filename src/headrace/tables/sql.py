@@ -56,7 +56,7 @@ class SqlTable(Table):
         return {**super().settings(), "query": self.query}
 
     def _rows(self, *frames: pl.LazyFrame) -> pl.DataFrame:
-        names = [each.name for each in self.inputs]
+        names = [each.name for each in self.taken]
         return run_query(self.query, dict(zip(names, frames, strict=True)), self.name)
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from headrace.tables.breaches import BATCH, COLUMN, RULE, VALUE, Split, added
 from headrace.tables.contract import keys
+from headrace.tables.rules import FAIL, QUARANTINE, WARN, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,12 @@ class Unique:
 
     text: str
     names: tuple[str, ...]
+    on_breach: str | None = None
+    key: bool = False
+
+    def answer(self, table: str) -> str:
+        """What a breach does, where the table answers `table`: "quarantine", "fail" or "warn" (all rows stay)."""
+        return answer_of(self.on_breach, table, needed=self.key)
 
     def later(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that come after another one of the same values."""
@@ -34,31 +41,53 @@ class Unique:
 def unique_rules(contract: type[Contract]) -> list[Unique]:
     """What is unique by the contract: the key first, then single columns, in order."""
     together = keys(contract)
-    single = [(each.name,) for each in contract.__columns__ if each.rules.unique and (each.name,) != together]
-    return [Unique(f"{', '.join(names)} is unique", names) for names in (together, *single) if names]
+    said = [each.rules.on_breach for each in contract.__columns__ if each.key and each.rules.on_breach]
+    of_key = [Unique(_text(together), together, FAIL if FAIL in said else next(iter(said), None), key=True)]
+    single = [each for each in contract.__columns__ if each.rules.unique and (each.name,) != together]
+    return [
+        *(of_key if together else ()),
+        *(Unique(_text((each.name,)), (each.name,), each.rules.on_breach) for each in single),
+    ]
 
 
-def set_doubles_aside(parts: Sequence[Split], batches: Sequence[str | None], contract: type[Contract]) -> list[Split]:
+def _text(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names)} is unique"
+
+
+def set_doubles_aside(
+    parts: Sequence[Split], batches: Sequence[str | None], contract: type[Contract], answer: str = QUARANTINE
+) -> list[Split]:
     """Of rows that share what is to be unique, keep the first one: in the first part that has one, by its order.
 
-    The rules are applied one after the other, each to the rows that the rules before it have kept.
+    The rules are applied one after the other, each to the rows that the rules before it have kept; those that only
+    warn come last, and keep all rows. `answer` is what a breach does where a rule does not say.
     """
-    rules = unique_rules(contract)
+    rules = sorted(unique_rules(contract), key=lambda rule: rule.answer(answer) == WARN)
     names = list(dict.fromkeys(name for rule in rules for name in rule.names))
     if not names:
         return list(parts)
     left = pl.concat([part.clean.select(names) for part in parts]).with_row_index("_row")
     broken = np.full(left.height, -1, dtype=np.int64)
+    warned: list[tuple[Unique, np.ndarray]] = []
     for number, rule in enumerate(rules):
         later = rule.later(left)
-        if later.height:
+        if later.height and rule.answer(answer) == WARN:
+            warned.append((rule, later.get_column("_row").to_numpy()))
+        elif later.height:
             broken[later.get_column("_row").to_numpy()] = number
             left = left.join(later.select("_row"), on="_row", how="anti", maintain_order="left")
-    if left.height == len(broken):
+    if left.height == len(broken) and not warned:
         return list(parts)
     ends = np.cumsum([part.clean.height for part in parts])
     pieces = np.split(broken, ends[:-1])
-    return [_set_aside(part, batch, piece, rules) for part, batch, piece in zip(parts, batches, pieces, strict=True)]
+    counts = [
+        {rule.text: int(np.diff(np.searchsorted(places, [begin, end])).item()) for rule, places in warned}
+        for begin, end in zip([0, *ends], ends, strict=False)
+    ]
+    return [
+        _set_aside(Split(part.clean, part.quarantined, added([part.counts, more])), batch, piece, rules)
+        for part, batch, piece, more in zip(parts, batches, pieces, counts, strict=True)
+    ]
 
 
 def _set_aside(part: Split, batch: str | None, broken: np.ndarray, rules: Sequence[Unique]) -> Split:
