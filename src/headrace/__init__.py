@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from headrace.sources.files import files
     from headrace.sources.source import Source
     from headrace.tables.contract import Contract, column
-    from headrace.tables.named import rule
     from headrace.tables.table import Table
     from headrace.tables.task import Task
 
@@ -72,7 +71,6 @@ _HOME = {
     "published": "runtime.triggers",
     "retrain": "monitors.reactions",
     "rollback": "monitors.reactions",
-    "rule": "tables.named",
     "run": "monitors.reactions",
     "time_split": "models.split",
     "total": "features.aggregates",
@@ -117,7 +115,6 @@ __all__ = [
     "published",
     "retrain",
     "rollback",
-    "rule",
     "run",
     "time_split",
     "total",

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from headrace import champion, drift, metric
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import canonical
-from headrace.tables import col, rows
+from headrace.tables import col, rows, rule
 from headrace.tables.contract import Contract, column
 from headrace.tables.measuring import measured, psi
-from headrace.tables.named import rule
 from headrace.tables.quarantine import checks, split
 from headrace.tables.table import Table
 from tests.tables.workshop import Workshop, csv_source

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headrace.tables.expressions import col
     from headrace.tables.measures import rows
+    from headrace.tables.named import rule
 
-_HOME = {"col": "expressions", "rows": "measures"}
-__all__ = ["col", "rows"]
+_HOME = {"col": "expressions", "rows": "measures", "rule": "named"}
+__all__ = ["col", "rows", "rule"]
 
 
 def __getattr__(name: str) -> object:

@@ -101,8 +101,8 @@ class Contract:
 
     Types are str, int, float, bool, datetime (in UTC, to the microsecond) and date; `X | None` allows nulls. NaN counts
     as null. A contract that derives from another one adds columns and rules to it. Rows have exactly these columns;
-    those that break a rule are set aside with the rule and the value. `rule` states what concerns several columns, or
-    the whole table.
+    those that break a rule are set aside with the rule and the value. `headrace.tables.rule` states what concerns
+    several columns, or the whole table.
 
     Making the class raises HR402 to HR405, HR413 and HR428 to HR431 for a contract that cannot be kept.
     """

@@ -28,7 +28,7 @@ def rule(says: Expression | Condition, *, on_breach: str | None = None) -> Rule:
 
     ``arrives_after_it_leaves = rule(col("arrived_at") >= col("departed_at"))`` is asked of each row,
     ``enough = rule(rows() >= 1_000)`` of all of them, and ``rule(rows() >= champion * 0.9)`` compares with the last
-    good version before the new one is published. `col` and `rows` are in `headrace.tables`.
+    good version before the new one is published. All of them are in `headrace.tables`.
 
     Args:
         says: What must hold. Of a row: it holds where it is not known, for lack of a value.
