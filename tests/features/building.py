@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from headrace.features.aggregates import Aggregate, Count, Latest, Mean, Total
+from headrace.features.aggregates import (
+    Aggregate,
+    Count,
+    Distinct,
+    Largest,
+    Latest,
+    Mean,
+    Smallest,
+    Std,
+    Total,
+)
 from headrace.features.join import ViewRows, point_in_time
 from headrace.features.recipes import Windows, computed, terms
 
@@ -51,8 +61,12 @@ def aggregates() -> dict[str, Aggregate]:
         for name in ("whole", "real", "flag"):
             found[f"mean_{name}_{word}"] = Mean(name, over)
             found[f"total_{name}_{word}"] = Total(name, over)
+            found[f"std_{name}_{word}"] = Std(name, over)
+            found[f"smallest_{name}_{word}"] = Smallest(name, over)
+            found[f"largest_{name}_{word}"] = Largest(name, over)
         for name in VALUES:
             found[f"latest_{name}_{word}"] = Latest(name, over)
+            found[f"distinct_{name}_{word}"] = Distinct(name, over)
     return found
 
 

@@ -80,6 +80,31 @@ def mean(rows: Sequence[Seen] | None, column: str) -> Fraction | None:
     return None if exact is None or not values else exact / len(values)
 
 
+def std(rows: Sequence[Seen] | None, column: str) -> float | None:
+    """The deviation of a sample, worked out in fractions of how far apart the values are."""
+    values = [Fraction(value) for value in held(rows or [], column)]
+    if len(values) < 2:
+        return None
+    scale = max(values) - min(values)
+    if not scale:
+        return 0.0
+    middle = sum(values) / len(values)
+    square = sum((value - middle) ** 2 for value in values) / (len(values) - 1) / scale**2
+    return math.sqrt(square) * float(scale)
+
+
+def smallest(rows: Sequence[Seen] | None, column: str) -> object:
+    return min(held(rows or [], column), default=None)
+
+
+def largest(rows: Sequence[Seen] | None, column: str) -> object:
+    return max(held(rows or [], column), default=None)
+
+
+def distinct(rows: Sequence[Seen] | None, column: str) -> int | None:
+    return None if rows is None else len(set(held(rows, column)))
+
+
 def latest(rows: Sequence[Seen] | None, column: str) -> object:
     values = held(rows or [], column)
     return values[-1] if values else None
@@ -97,3 +122,14 @@ def near(found: float | None, exact: Fraction | None, rows: Sequence[Row], colum
     unit = max(Fraction(largest) * 2 / Fraction(2) ** (126 - len(rows).bit_length()), Fraction(1, 2**1000))
     rounding = Fraction(math.ulp(float(exact))) * 2
     return abs(Fraction(found) - exact) <= rounding + unit * len(rows)
+
+
+def near_spread(found: float | None, exact: float | None, rows: Sequence[Row], column: str) -> bool:
+    """Whether a deviation is the exact one: but for roundings, and what `headrace.features.spread` says it cuts off."""
+    if found is None or exact is None:
+        return found is None and exact is None
+    if math.isinf(exact):
+        return math.isinf(found)
+    values = [Fraction(row.values[column]) for row in rows if not missing(row.values[column])]
+    unit = (max(values) - min(values)) / Fraction(2) ** 50 + Fraction(1, 2**998)
+    return math.isfinite(found) and abs(Fraction(found) - Fraction(exact)) <= unit + 4 * Fraction(math.ulp(exact))

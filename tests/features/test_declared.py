@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from headrace.errors import HeadraceError
-from headrace.features.aggregates import count, latest, mean, total
+from headrace.features.aggregates import count, distinct, largest, latest, mean, smallest, std, total
 from headrace.features.view import Features, FeatureView, JoinSpec, join_of, view_of
 from headrace.pipeline import Pipeline
 from headrace.ports.canonical import canonical
@@ -78,6 +78,12 @@ class History(Features, of=sales, entity="shop", delay="5m"):
     items: int = total("items", over="1h30m")
     returns: int = total("returned")
     last_day: date | None = latest("day")
+    spread: float | None = std("amount")
+    least: int | None = smallest("items")
+    any_returned: bool | None = largest("returned", over="7d")
+    first_day: date | None = smallest("day")
+    last_booked: datetime | None = largest("booked_at")
+    tills: int = distinct("till", over="1h")
 
 
 def test_a_class_declares_a_view_of_its_name() -> None:
@@ -88,7 +94,17 @@ def test_a_class_declares_a_view_of_its_name() -> None:
     assert view.terms.delay == timedelta(minutes=5)
     assert history_in_user_code() == "History"
     assert view.functions() == ()
-    assert view.columns() == ["shop", "_visible_at", "_event_time", "amount", "returned", "items", "day"]
+    assert view.columns() == [
+        "shop",
+        "_visible_at",
+        "_event_time",
+        "amount",
+        "returned",
+        "items",
+        "day",
+        "booked_at",
+        "till",
+    ]
 
 
 def history_in_user_code() -> str:
@@ -144,6 +160,9 @@ def test_a_ttl_ends_a_window_without_a_length() -> None:
         ({"n": (int, total("amount"))}, {}, "HR442", "total gives float"),
         ({"n": (float, total("items"))}, {}, "HR442", "total gives int"),
         ({"n": (datetime, latest("day"))}, {}, "HR442", "latest gives date"),
+        ({"n": (int, std("amount"))}, {}, "HR442", "std gives float"),
+        ({"n": (float, smallest("items"))}, {}, "HR442", "smallest gives int"),
+        ({"n": (str, distinct("shop"))}, {}, "HR442", "distinct gives int"),
         ({"n": ("Nowhere", count())}, {}, "HR442", "Nowhere"),
         ({}, {}, "HR443", "History"),
         ({"n": (int, ...)}, {}, "HR444", "History.n"),
@@ -151,6 +170,8 @@ def test_a_ttl_ends_a_window_without_a_length() -> None:
         ({"n": (None, count())}, {}, "HR444", "no type"),
         ({"n": (int, count()), "helper": (None, rows_of)}, {}, "HR444", "helper"),
         ({"n": (float, mean("shop"))}, {}, "HR445", "String"),
+        ({"n": (float, std("day"))}, {}, "HR445", "Date"),
+        ({"n": (str, largest("shop"))}, {}, "HR445", "String"),
         ({"n": (date, total("day"))}, {}, "HR445", "Date"),
         ({"n": (int, count(over="2d"))}, {"ttl": "1d"}, "HR446", "History.n"),
         ({"n": (int, count())}, {"ttl": "0s"}, "HR446", "ttl"),

@@ -57,9 +57,13 @@ def test_windows_are_what_the_rules_say(rows: list[Row], asked: list[tuple[Entit
                 assert row[f"total_{name}_{word}"] == oracle.total(inside, name)
             for name in VALUES:
                 assert same(row[f"latest_{name}_{word}"], oracle.latest(inside, name))
+                assert row[f"distinct_{name}_{word}"] == oracle.distinct(inside, name)
             assert oracle.near(row[f"total_real_{word}"], oracle.total(inside, "real"), rows, "real")
             for name in ("whole", "real", "flag"):
                 assert oracle.near(row[f"mean_{name}_{word}"], oracle.mean(inside, name), rows, name)
+                assert oracle.near_spread(row[f"std_{name}_{word}"], oracle.std(inside, name), rows, name)
+                assert same(row[f"smallest_{name}_{word}"], oracle.smallest(inside, name))
+                assert same(row[f"largest_{name}_{word}"], oracle.largest(inside, name))
 
 
 @given(rows_of_a_table, asked_of, delays, ttls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,9 +17,10 @@ from headrace.errors import HeadraceError
 from headrace.features import lookup, packing
 from headrace.features.aggregates import Count, Latest, Newest, Total
 from headrace.features.join import ViewRows, point_in_time
+from headrace.features.packed import Header
 from tests.features.building import OVERS, VALUES, aggregates, newest_of, table, windows_of
 from tests.features.oracle import MINUTE, START, Row
-from tests.features.shelves import opened
+from tests.features.shelves import header_of, opened
 from tests.features.test_join_laws import delays, rows_of_a_table, ttls
 
 if TYPE_CHECKING:
@@ -194,3 +196,13 @@ def test_rows_that_are_visible_only_later_are_counted_when_they_are() -> None:
     for minute, (whole, short) in enumerate([(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3), (6, 3), (6, 2)]):
         found, _ = online.lookup([("a", "x")], [micros(start + minute * MINUTE)])
         assert found == [{"n": whole, "n3": short}]
+
+
+def test_a_generation_without_the_later_aggregates_is_spelled_as_the_first_ones_were() -> None:
+    """So that what is filled already is read, and views that did not change are not filled again."""
+    early = {name: each for name, each in aggregates().items() if each.word in ("count", "mean", "total", "latest")}
+    for features, width in ((early, 7), (aggregates(), 11)):
+        header = header_of(windows_of(table(list(rising())), timedelta(0), features))
+        body = json.loads(header.encoded())
+        assert {len(each) for each in body["columns"]} == {width}
+        assert Header.decoded(header.encoded(), "") == header

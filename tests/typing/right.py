@@ -27,6 +27,7 @@ from headrace import (
     published,
     time_split,
 )
+from headrace.features import distinct, smallest, std
 
 shop = Pipeline("shop", owner="ops@example.com")
 raw = shop.source("raw", files("data/*.csv"))
@@ -49,6 +50,9 @@ def orders(rows: pl.LazyFrame) -> pl.LazyFrame:
 class ShopHistory(Features, of=orders, entity="shop", delay="5m"):
     orders_24h: int = count(over="24h")
     returned_7d: float = mean("returned", over="7d")
+    returned_spread: float | None = std("returned", over="7d")
+    first_seen: datetime | None = smallest("at")
+    days: int = distinct("at", over="7d")
 
 
 @shop.features(raw, entity="shop", at="at", ttl="2h")

@@ -26,13 +26,41 @@ _ROWS, _TIMES_END = slice(0, 4), 20
 """Where the head of an entry says how many rows it has, and where what it says of columns begins."""
 _place = Struct("<I").unpack_from
 
-# Of a column in an entry: its flags, how many folded values are held, and where places, values and sums begin.
-Where: TypeAlias = tuple[int, int, int, int, int]
+# Of a column in an entry: its flags, how many folded values are held, and where places, values, sums and what comes
+# after them begin (the sums of a deviation, the extremes, the codes).
+Where: TypeAlias = tuple[int, int, int, int, int, int]
 
 
 # Puts features of an entity into a row: they end before the position `high`, and begin at the one that `lows` holds for
 # their length, where 0 is before all rows.
 Take: TypeAlias = "Callable[[Entity, Sequence[int], int, dict[str, object]], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """The bytes of what stands behind the sums of a column: of one sum of a deviation, of both extremes, of codes."""
+
+    spread: int
+    extremes: int
+    codes: bool
+
+    @classmethod
+    def of(cls, column: Packed) -> More:
+        """What a column has."""
+        size = 1 if column.kind == "boolean" else 8
+        return cls(column.spread, 2 * size * column.extremes, column.codes)
+
+    def extremes_at(self, rows: int) -> int:
+        """Where the extremes begin, in an entry of so many rows."""
+        return 2 * self.spread * (rows + 2)
+
+    def codes_at(self, rows: int) -> int:
+        """Where the codes begin."""
+        return self.extremes_at(rows) + self.extremes
+
+    def size(self, rows: int, values: int) -> int:
+        """All of it, in an entry of so many rows and values."""
+        return self.codes_at(rows) + (8 + 4 * values if self.codes else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +132,7 @@ class Entries:
         self._shape = slice(_TIMES_END, self._head.size)
         self._forms: dict[bytes, Form] = {}
         self._lock = Lock()
-        nothing = bytes(self._head.size + sum(4 * (each.kind == "text") + 2 * each.sums for each in header.columns))
+        nothing = bytes(self._head.size + sum(map(_least, header.columns)))
         self.absent = self.read(nothing)
 
     def read(self, content: bytes) -> Entity:
@@ -130,12 +158,13 @@ class Entries:
         end = size + 8 * rows
         columns: list[Where] = []
         place, start = 3, end
-        for width, sums_width in self._sizes:
+        for width, sums_width, more in self._sizes:
             flags, count, held = found[place : place + 3]
             values = start + 4 * (rows + 2) if flags & PLACES else start
             sums = values + (width * count if width >= 0 else _place(content, values + 4 * count)[0])
-            columns.append((flags, held, start, values, sums))
-            start = sums + sums_width * (rows + 2)
+            after = sums + sums_width * (rows + 2)
+            columns.append((flags, held, start, values, sums, after))
+            start = after if more is None else after + more.size(rows, count)
             place += 3
         return Form(slice(size, end), columns, self._everything)
 
@@ -158,7 +187,14 @@ class Entries:
         return runs, [each.take for each in self._measures if id(each) not in together]
 
 
-def _sizes(column: Packed) -> tuple[int, int]:
-    """The bytes of one value, 0 without values and -1 for text, which tells its length; and those of one sum."""
+def _sizes(column: Packed) -> tuple[int, int, More | None]:
+    """The bytes of one value, 0 without values and -1 for text, which tells its length; of one sum; and the rest."""
     size = {"text": -1, "boolean": 1}.get(column.kind, 8)
-    return size if column.values else 0, column.sums
+    more = More.of(column) if column.spread or column.extremes or column.codes else None
+    return size if column.values else 0, column.sums, more
+
+
+def _least(column: Packed) -> int:
+    """The bytes of a column in an entry without rows."""
+    more = More.of(column).size(0, 0)
+    return 4 * (column.kind == "text" and column.values) + 2 * column.sums + more

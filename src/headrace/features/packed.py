@@ -11,6 +11,10 @@ endian:
                       values, where a feature takes the last one: i64, f64, u8 for true and false; for text
                           (values + 1) x u32, where each begins, counted from here, and the UTF-8 of all
                       sums, where a feature sums: (rows + 2) x i64, or x 128 bits
+                      sums and then sums of squares (see `spread`), where a feature is a deviation: as sums
+                      the smallest and the largest folded value, where a feature without a window asks: as values
+                      where a feature counts different values: i64, how many of the folded ones are different, and
+                          values x u32, which of the values of the entity was the first that is like this one
 
 Places and sums run on, so that what lies between two positions is the difference of two of them. Position 0 is before
 the first row of the entity, position 1 after the folded rows, position 1 + n after n further rows. A place is how many
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 HEADER_KEY = b"\x00header"
+_FIRST = 7
+"""How many fields a column had in the first generations, which are still read, and still written where they suffice."""
 PLACES, FOLDED = 1, 2
 """The flags of a column: its places are written down; the first of its values is that of the folded rows."""
 
@@ -48,7 +54,9 @@ class Packed:
     """One column as it is packed: `newest` tells a column whose nulls count from one whose missing values are skipped.
 
     `kind` is that of its values: "text", "whole", "float", "boolean", "date" or "datetime". `sums` is 0 without sums,
-    else the bytes of each: 8 or 16; `unit` is what they count, None for whole numbers.
+    else the bytes of each: 8 or 16; `unit` is what they count, None for whole numbers. `spread` and `spread_unit` are
+    the same for deviations. `extremes` tells whether those of the folded values are written, `codes` whether values
+    are told apart.
     """
 
     name: str
@@ -58,6 +66,15 @@ class Packed:
     values: bool = False
     sums: int = 0
     unit: float | None = None
+    spread: int = 0
+    spread_unit: float = 1.0
+    extremes: bool = False
+    codes: bool = False
+
+    def encoded(self) -> list[object]:
+        """As a header has it: what was added later is left out where a column does not have it."""
+        fields = [getattr(self, name) for name in Packed.__slots__]
+        return fields if any((self.spread, self.extremes, self.codes)) else fields[:_FIRST]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,7 @@ class Header:
             "view": self.view,
             "entity": self.entity,
             "features": [[each.name, each.word, each.column, each.over] for each in self.features],
-            "columns": [[getattr(each, name) for name in Packed.__slots__] for each in self.columns],
+            "columns": [each.encoded() for each in self.columns],
             "horizon": self.horizon,
             "newest": self.newest,
         }

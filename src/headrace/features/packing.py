@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headrace.features.aggregates import Count, Latest, Mean, Newest, Total
+from headrace.features.aggregates import Count, Distinct, Latest, Mean, Newest, Smallest, Std, Total
 from headrace.features.join import in_order
 from headrace.features.packed import (
     FOLDED,
@@ -20,6 +20,7 @@ from headrace.features.packed import (
     key_of,
     kind_of,
 )
+from headrace.features.packing_parts import Values, more_of, spelled
 from headrace.features.windows import Layout, microseconds, present
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from headrace.features.aggregates import Aggregate
     from headrace.features.join import ViewRows
-    from headrace.features.windows import Sums
     from headrace.ports.online import Entry
 
     Positions = npt.NDArray[np.int64]
@@ -41,6 +41,8 @@ GRACE = 3_600_000_000
 
 _SUMMED = (Mean, Total)
 _LAST = (Latest, Newest)
+_READ = (*_LAST, Smallest)
+"""What is read off the values. The largest one is the smallest one, the other way round."""
 
 
 def pack(view: ViewRows, made: int | None = None) -> tuple[Header, Iterator[Entry]]:
@@ -99,17 +101,21 @@ def _of(view: ViewRows, name: str, newest: bool) -> list[Aggregate]:  # noqa: FB
 
 def _column(name: str, newest: bool, kind: tuple[str, str | None], view: ViewRows, layout: Layout) -> Packed:  # noqa: FBT001
     features = _of(view, name, newest)
-    values = any(isinstance(each, _LAST) for each in features)
-    if not any(isinstance(each, _SUMMED) for each in features):
-        return Packed(name, newest, *kind, values)
-    sums = layout.sums(name)
-    return Packed(name, newest, *kind, values, _width(sums), sums.unit)
+    found = Packed(name, newest, *kind, any(isinstance(each, _READ) for each in features))
+    if any(isinstance(each, _SUMMED) for each in features):
+        sums = layout.sums(name)
+        found = replace(found, sums=_width(sums.prefix), unit=sums.unit)
+    if any(isinstance(each, Std) for each in features):
+        spread = layout.spread(name)
+        found = replace(found, spread=_width(spread.squares), spread_unit=spread.unit)
+    extremes = any(isinstance(each, Smallest) and each.over is None for each in features)
+    return replace(found, extremes=extremes, codes=any(isinstance(each, Distinct) for each in features))
 
 
-def _width(sums: Sums) -> int:
+def _width(prefix: pl.Series) -> int:
     import polars as pl
 
-    return 16 if sums.prefix.dtype == pl.Int128 else 8
+    return 16 if prefix.dtype == pl.Int128 else 8
 
 
 def _entries(header: Header, layout: Layout, view: ViewRows) -> Iterator[Entry]:
@@ -167,23 +173,6 @@ def _keys(header: Header, layout: Layout) -> list[tuple[bytes, int]]:
     return sorted(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """All values of a column that are not missing, in the order of the layout; for text with the ends of each."""
-
-    content: bytes
-    size: int
-    ends: Positions | None = None
-
-    def between(self, first: int, last: int) -> bytes:
-        """The values from one number up to before another."""
-        if self.ends is None:
-            return self.content[self.size * first : self.size * last]
-        start = int(self.ends[first])
-        ends = self.ends[first : last + 1] - start + 4 * (last + 1 - first)
-        return bytes(ends.astype("<u4").tobytes()) + self.content[start : int(self.ends[last])]
-
-
 class _Column:
     """One column of the layout, from which the part of each entity is cut."""
 
@@ -205,8 +194,9 @@ class _Column:
         self._folded = (kept - held[bounds.starts]).data
         self._held = held
         self._values = _VALUES[packed.kind](values.drop_nulls()) if packed.values else None
-        self._sums = _sums(layout.sums(packed.name)) if packed.sums else b""
+        self._sums = spelled(layout.sums(packed.name).prefix) if packed.sums else b""
         self._width = packed.sums
+        self._more = list(more_of(packed, layout, (bounds.starts, bounds.kept), self._values))
 
     def summary(self, group: int) -> tuple[int, int, int]:
         """What of an entity stands in the head of its entry."""
@@ -223,6 +213,8 @@ class _Column:
             sums, width = self._sums, self._width
             yield sums[width * start : width * (start + 1)]
             yield sums[width * kept : width * (end + 1)]
+        for more in self._more:
+            yield from more.of(group, (start, kept, end), (self._first[group], self._last[group]))
 
 
 def _folds(held: Positions, bounds: _Bounds, *, newest: bool) -> npt.NDArray[np.bool_]:
@@ -233,56 +225,40 @@ def _folds(held: Positions, bounds: _Bounds, *, newest: bool) -> npt.NDArray[np.
     return (bounds.kept > bounds.starts) & (held[bounds.kept] > held[since])
 
 
-def _sums(sums: Sums) -> bytes:
-    """Prefix sums as numbers of 64 or 128 bits."""
-    import numpy as np
-    import polars as pl
-
-    prefix = sums.prefix
-    if prefix.dtype != pl.Int128:
-        return prefix.to_numpy().astype("<i8").tobytes()
-    low = prefix.cast(pl.UInt64, wrap_numerical=True)
-    high = (prefix - low.cast(pl.Int128)) // pl.Series([2**64], dtype=pl.Int128)
-    halves = np.empty((len(prefix), 2), dtype="<u8")
-    halves[:, 0] = low.to_numpy()
-    halves[:, 1] = high.cast(pl.Int64).to_numpy().view(np.uint64)
-    return halves.tobytes()
-
-
-def _texts(values: pl.Series) -> _Values:
+def _texts(values: pl.Series) -> Values:
     import numpy as np
     import polars as pl
 
     text = values.cast(pl.String)
     ends = np.concatenate([[0], np.cumsum(text.str.len_bytes().to_numpy(), dtype=np.int64)])
-    return _Values("".join(text.to_list()).encode(), 0, ends)
+    return Values("".join(text.to_list()).encode(), 0, ends)
 
 
-def _wholes(values: pl.Series) -> _Values:
+def _wholes(values: pl.Series) -> Values:
     import polars as pl
 
-    return _Values(values.cast(pl.Int64).to_numpy().astype("<i8").tobytes(), 8)
+    return Values(values.cast(pl.Int64).to_numpy().astype("<i8").tobytes(), 8)
 
 
-def _floats(values: pl.Series) -> _Values:
+def _floats(values: pl.Series) -> Values:
     import polars as pl
 
-    return _Values(values.cast(pl.Float64).to_numpy().astype("<f8").tobytes(), 8)
+    return Values(values.cast(pl.Float64).to_numpy().astype("<f8").tobytes(), 8)
 
 
-def _booleans(values: pl.Series) -> _Values:
-    return _Values(values.to_numpy().astype("u1").tobytes(), 1)
+def _booleans(values: pl.Series) -> Values:
+    return Values(values.to_numpy().astype("u1").tobytes(), 1)
 
 
-def _dates(values: pl.Series) -> _Values:
+def _dates(values: pl.Series) -> Values:
     return _wholes(values.to_physical())
 
 
-def _datetimes(values: pl.Series) -> _Values:
+def _datetimes(values: pl.Series) -> Values:
     return _wholes(values.dt.cast_time_unit("us").to_physical())
 
 
-_VALUES: dict[str, Callable[[Any], _Values]] = {
+_VALUES: dict[str, Callable[[Any], Values]] = {
     "text": _texts,
     "whole": _wholes,
     "float": _floats,

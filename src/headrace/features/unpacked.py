@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from headrace.features.aggregates import Aggregate, Count, Latest, Mean, Newest, Total
+from headrace.features.aggregates import AGGREGATES
 from headrace.features.join import ViewRows, in_order
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from headrace.features.aggregates import Aggregate
     from headrace.features.packed import Header
-
-_AGGREGATES: dict[str, type[Aggregate]] = {each.word: each for each in (Count, Latest, Mean, Newest, Total)}
 
 
 def aggregates_of(header: Header) -> dict[str, Aggregate]:
@@ -22,7 +21,7 @@ def aggregates_of(header: Header) -> dict[str, Aggregate]:
     for each in header.features:
         column = None if each.column is None else header.columns[each.column].name
         over = None if each.over is None else timedelta(microseconds=each.over)
-        found[each.name] = _AGGREGATES[each.word](column, over)
+        found[each.name] = AGGREGATES[each.word](column, over)
     return found
 
 

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
 from headrace.features.moments import VISIBLE_AT
+from headrace.features.runs import extremes, smaller
+from headrace.features.spread import spread_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
+
+    from headrace.features.spread import Spread
 
     Positions = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
@@ -57,6 +61,27 @@ class Sums:
         return high - low if self.held is None else self.held[high] - self.held[low]
 
 
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Of the values that are not missing, numbered in the order of the layout: where each was there before.
+
+    `before` is how many of them stand before each position. `last` is 1 more than where the value was last before in
+    the rows of its entity, 0 where it was not; `first` is where it was first. Both count from the first of the entity.
+    """
+
+    before: Positions
+    last: npt.NDArray[np.uint32]
+    first: npt.NDArray[np.uint32]
+
+    def distinct(self, start: Positions, low: Positions, high: Positions) -> Positions:
+        """How many different values lie between two positions each, of an entity that begins at `start`.
+
+        Of each value, the one is counted that was last there before `low`, or not at all.
+        """
+        begin, end = self.before[low], self.before[high]
+        return smaller(self.last, begin, end, begin - self.before[start] + 1)
+
+
 class Layout:
     """Rows of a view that are sorted by visible time, laid out entity by entity; `entities` says whose each row is."""
 
@@ -76,6 +101,9 @@ class Layout:
         # A row is found by one number: that of its entity times the number of rows, plus its position by time.
         self.keys: Positions = np.repeat(np.arange(runs.height, dtype=np.int64) * rows.height, lengths) + self.order
         self._sums: dict[str, Sums] = {}
+        self._spreads: dict[str, Spread] = {}
+        self._repeats: dict[str, Repeats] = {}
+        self._before: dict[str, Positions] = {}
 
     def groups(self, entities: pl.DataFrame) -> Positions:
         """The number of each label's entity; -1 where the view has no row of it, or where it is null."""
@@ -85,8 +113,47 @@ class Layout:
     def sums(self, column: str) -> Sums:
         """The prefix sums of a column, made once."""
         if column not in self._sums:
-            self._sums[column] = _sums(present(self.rows.get_column(column)).gather(self.order))
+            self._sums[column] = _sums(self.present(column))
         return self._sums[column]
+
+    def spread(self, column: str) -> Spread:
+        """The prefix sums of which deviations are made, made once."""
+        if column not in self._spreads:
+            self._spreads[column] = spread_of(self.present(column))
+        return self._spreads[column]
+
+    def repeats(self, column: str) -> Repeats:
+        """Where each value of a column was there before, made once."""
+        if column not in self._repeats:
+            self._repeats[column] = self._repeated(column)
+        return self._repeats[column]
+
+    def present(self, column: str) -> pl.Series:
+        """The values of a column in the order of the layout, with null for what is missing."""
+        return present(self.rows.get_column(column)).gather(self.order)
+
+    def before(self, column: str) -> Positions:
+        """How many values of a column that are not missing stand before each position, made once."""
+        import numpy as np
+
+        if column not in self._before:
+            here = self.present(column).is_not_null().to_numpy()
+            self._before[column] = np.concatenate([[0], np.cumsum(here, dtype=np.int64)])
+        return self._before[column]
+
+    def _repeated(self, column: str) -> Repeats:
+        import numpy as np
+        import polars as pl
+
+        before, values = self.before(column), self.present(column)
+        groups = np.repeat(np.arange(len(self.starts) - 1), np.diff(np.append(self.starts[:-1], len(values))))
+        starts = before[self.starts[groups]]
+        frame = pl.DataFrame({"group": groups, "start": starts, "value": values}).lazy().drop_nulls("value")
+        place = pl.int_range(pl.len(), dtype=pl.Int64) - pl.col("start")
+        last = pl.col("place").shift(1, fill_value=-1).over("group", "value")
+        first = pl.col("place").first().over("group", "value")
+        found = frame.with_columns(place=place).select(last=last + 1, first=first).cast(pl.UInt32).collect()
+        return Repeats(before, found["last"].to_numpy(), found["first"].to_numpy())
 
 
 class Sight:
@@ -161,6 +228,31 @@ class Window:
         if total.null_count():
             raise HeadraceError("HR456", f"a total of {column!r} is {found.filter(total.is_null())[0]}")
         return self._where_known(total)
+
+    def deviation(self, column: str) -> pl.Series:
+        """The sample deviation of the values that are not missing."""
+        layout, low, high = self._layout, self._low, self._sight.high
+        before = layout.before(column)
+        return self._where_known(layout.spread(column).deviation(low, high, before[high] - before[low]))
+
+    def extreme(self, column: str, *, largest: bool) -> pl.Series:
+        """The smallest or largest of the values that are not missing."""
+        import numpy as np
+        import polars as pl
+
+        values, before = self._layout.present(column), self._layout.before(column)
+        plain = values.drop_nulls().to_physical()
+        plain = plain.cast(pl.UInt8) if plain.dtype == pl.Boolean else plain
+        plain = plain + 0.0 if plain.dtype.is_float() else plain  # of two zeros, the one without a sign
+        low, high = before[self._low], before[self._sight.high]
+        found = pl.Series("", extremes(plain.to_numpy(), low, high, np.maximum if largest else np.minimum))
+        some = pl.Series(self._sight.known & (high > low))
+        return pl.select(pl.when(some).then(found.cast(values.dtype))).to_series()
+
+    def distinct(self, column: str) -> pl.Series:
+        """How many different values that are not missing."""
+        found = self._layout.repeats(column).distinct(self._sight.starts, self._low, self._sight.high)
+        return self._where_known(found)
 
     def newest(self, column: str) -> pl.Series:
         """The value in the newest row."""
