@@ -92,7 +92,7 @@ class Layout:
         self.rows = rows
         self.times: Positions = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
         names = entities.columns
-        runs = entities.lazy().with_row_index(_POSITION).group_by(names).agg(_POSITION).collect()
+        runs = entities.lazy().with_row_index(_POSITION).group_by(names, maintain_order=True).agg(_POSITION).collect()
         self._groups = runs.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias(_GROUP))
         lengths = runs.select(pl.col(_POSITION).list.len()).to_series().to_numpy()
         self.order: Positions = runs.get_column(_POSITION).explode(empty_as_null=False).cast(pl.Int64).to_numpy()
