@@ -48,9 +48,13 @@ class Pipeline:
     def __repr__(self) -> str:
         return f"<pipeline {self.name}: {len(self._nodes)} nodes>"
 
-    def source(self, name: str, of: Origin, *, options: Options | None = None) -> Source:
-        """Declare where raw rows come from."""
-        return self._add(Source(name, of, options=options))
+    def source(self, name: str, of: Origin, *, on_change: str = "widen", options: Options | None = None) -> Source:
+        """Declare where raw rows come from.
+
+        `on_change` says what becomes of a new schema: "widen" lets safe and widening changes through and stops breaking
+        ones until somebody accepts them, "accept" lets all through, "fail" stops each of them.
+        """
+        return self._add(Source(name, of, on_change=on_change, options=options))
 
     def table(
         self,

@@ -9,7 +9,7 @@ from headrace.graph.graph import Graph
 from headrace.graph.keys import Coded
 from headrace.graph.node import Node, largest_subset
 from headrace.plan.address import Wanted, addresses
-from headrace.plan.plan import ACTIONABLE, Known, Plan, decision_key_of, make_plan, refusals
+from headrace.plan.plan import ACTIONABLE, Known, Plan, decision_keys_of, make_plan, refusals
 from headrace.ports.canonical import digest_of
 from headrace.ports.records import Batch, Decision, Hold, Manifest, Observation, Outcome, Snapshot, Version
 
@@ -28,7 +28,7 @@ class Plain(Node):
         self, name: str, inputs: Sequence[Node] = (), *, gated: bool = False, incremental: bool = False
     ) -> None:
         super().__init__(name, inputs)
-        self.gated = gated
+        self.gated = self.apart = gated
         self.incremental = incremental
 
     def batches(self, inputs: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
@@ -109,9 +109,10 @@ class World:
     def _passes(self, step: Step) -> bool:
         wanted = self.wanted()
         node = self.graph[step.node]
-        key = decision_key_of(node, step.key, wanted, Known(self.versions))
-        if key is None:
+        keys = decision_keys_of(node, step.key, wanted, Known(self.versions))
+        if not keys:
             return True
+        [key] = keys
         passed = step.node not in self.refusing
         outcomes = (Outcome("score >= 1", passed, "0"),)
         self.decisions.setdefault(key, Decision(key, step.node, step.key, step.champion, passed, outcomes))

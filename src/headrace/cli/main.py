@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "replay": Verb("replay", "Run the pipeline over its own history, and compare retraining policies."),
     },
     "Move": {
+        "accept": Verb("move", "Let a changed schema of a source be published, that its rule has stopped."),
         "promote": Verb("move", "Let one environment point to what another one has. Computes nothing."),
         "rollback": Verb("move", "Go back to an earlier version, and stay there until released."),
         "release": Verb("move", "Let a node that was rolled back advance again."),

@@ -61,6 +61,9 @@ class Node(ABC):
     semantics: ClassVar[int] = 1
     """Raised when this kind of node makes something else of the same code and settings: part of every key."""
     gated: bool = False
+    """Whether publishing a version may need a decision."""
+    apart: bool = False
+    """Whether it is then published in a wave of its own, with what is made from it: deciding takes long."""
 
     def __init__(self, name: str, inputs: Sequence[Node] = (), options: Options | None = None) -> None:
         self.name = name
@@ -117,6 +120,10 @@ class Node(ABC):
         """The key of the decision whether the candidate may replace the champion. Only called when gated."""
         message = f"{self!r} is not gated"
         raise TypeError(message)
+
+    def decision_keys(self, candidate: Version, champion: Version | None) -> Sequence[str]:
+        """The decisions that count here, the first that there is before the others; empty where none is needed."""
+        return (self.decision_key(candidate, champion),)
 
     def decide(self, candidate: Version, champion: Version | None, context: Context) -> Decision:
         """Decide whether the candidate may replace the champion. Only called when gated."""

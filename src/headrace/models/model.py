@@ -38,7 +38,7 @@ class Model(Node):
     ) -> None:
         self.spec = model_spec(labels, settings)
         self.function = function
-        self.gated = bool(self.spec.gate)
+        self.gated = self.apart = bool(self.spec.gate)
         views = dict.fromkeys(each.view for each in self.spec.features)
         super().__init__(name, (labels, *views), options)
 

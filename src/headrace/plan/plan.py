@@ -105,17 +105,17 @@ def refusals(graph: Graph, found: Mapping[str, Address], wanted: Wanted, known: 
 
 def decision_of(node: Node, key: str | None, wanted: Wanted, known: Known) -> Decision | None:
     """What was decided about a live candidate, if anything was."""
-    key_of_decision = decision_key_of(node, key, wanted, known)
-    return None if key_of_decision is None else known.decisions.get(key_of_decision)
+    keys = decision_keys_of(node, key, wanted, known)
+    return next((known.decisions[each] for each in keys if each in known.decisions), None)
 
 
-def decision_key_of(node: Node, key: str | None, wanted: Wanted, known: Known) -> str | None:
-    """The key of the decision that publishing this candidate needs; None where it needs none, or does not exist yet."""
+def decision_keys_of(node: Node, key: str | None, wanted: Wanted, known: Known) -> Sequence[str]:
+    """The keys of the decisions by which this candidate is published; none where it needs none, or is not made yet."""
     candidate = known.live.get(key) if key is not None else None
     if not node.gated or candidate is None or wanted.snapshot.pointers.get(node.name) == key:
-        return None
+        return ()
     champion = champion_of(node.name, wanted)
-    return node.decision_key(candidate, known.live.get(champion) if champion and champion != key else None)
+    return node.decision_keys(candidate, known.live.get(champion) if champion and champion != key else None)
 
 
 def make_plan(graph: Graph, found: Mapping[str, Address], wanted: Wanted, known: Known) -> Plan:
@@ -139,7 +139,7 @@ def waves(graph: Graph) -> tuple[tuple[str, ...], ...]:
     gates: dict[str, frozenset[str]] = {}
     for node in graph:
         behind = frozenset[str]().union(*(gates[parent.name] for parent in node.inputs))
-        gates[node.name] = behind | {node.name} if node.gated else behind
+        gates[node.name] = behind | {node.name} if node.apart else behind
     grouped: dict[frozenset[str], list[str]] = {}
     for name, behind in gates.items():
         grouped.setdefault(behind, []).append(name)
@@ -193,7 +193,7 @@ def _action(
     if made is None:
         return Action.MAKE, why, details
     by = f"made already by run {made.run}"
-    if not node.gated or champion_of(node.name, wanted) == address.key:
+    if not decision_keys_of(node, address.key, wanted, known) or champion_of(node.name, wanted) == address.key:
         return Action.REUSE, why, [*details, by]
     return _gated_action(decision_of(node, address.key, wanted, known), why, [*details, by])
 

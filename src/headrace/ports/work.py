@@ -79,7 +79,11 @@ class Body(Protocol):
 
     @property
     def gated(self) -> bool:
-        """Whether a version of this node needs a decision before it is published."""
+        """Whether a version of this node may need a decision before it is published."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether what its gate lets through is published later than what needs no gate, in a wave of its own."""
 
     def observe(self, outlook: Outlook) -> Observation | None:
         """What the outside world holds now, for nodes that read it; None for nodes that do not."""
@@ -95,3 +99,6 @@ class Body(Protocol):
 
     def decision_key(self, candidate: Version, champion: Version | None) -> str:
         """The key of that decision, without making it. Pure."""
+
+    def decision_keys(self, candidate: Version, champion: Version | None) -> Sequence[str]:
+        """The decisions that count, that of a person before that one; empty where there is nothing to decide. Pure."""

@@ -69,10 +69,13 @@ class Board:
         del self._startable[name]
         self.states[name] = State.RUNNING
 
-    def made(self, name: str) -> None:
-        """The version exists; without a gate, or with one that has passed it before, it has thereby passed."""
+    def made(self, name: str, *, free: bool = False) -> None:
+        """The version exists; without a gate, or with one that has passed it before, it has thereby passed.
+
+        It is `free` where its gate has nothing to decide.
+        """
         self._startable.pop(name, None)
-        if self._graph[name].gated and self.steps[name].action is not Action.REUSE:
+        if self._graph[name].gated and not free and self.steps[name].action is not Action.REUSE:
             self.states[name] = State.MADE
             self._undecided[name] = None
         else:

@@ -124,7 +124,7 @@ class Engine:
     def _adopted_now(self, name: str, version: Version) -> None:
         self._versions[version.key] = version
         self._tally.adopted.append(name)
-        self._board.made(name)
+        self._board.made(name, free=not self._decision_keys(name))
         self._around.observer.step_adopted(version)
 
     # ------------------------------------------------------------------ one turn of the loop
@@ -134,6 +134,7 @@ class Engine:
         items: list[Item] = []
         for event in events:
             items += self._note(event)
+        self._take_decisions()
         wanted = self._startable()
         leases = [TakeLease(self._run.environment, name, self._run.owner, self._run.id) for name in wanted]
         if not items and not leases:
@@ -164,16 +165,13 @@ class Engine:
         version = self._version(self._board.steps[event.node].node, manifest, event.seconds)
         self._versions[version.key] = version
         self._tally.made.append(event.node)
-        self._board.made(event.node)
+        self._board.made(event.node, free=not self._decision_keys(event.node))
         self._around.observer.step_made(version)
         return [AddVersion(version, running.lease), *self._ended(running, AttemptState.DONE)]
 
     def _note_decided(self, decision: Decision) -> list[Item]:
         decision = replace(decision, run=self._run.id, made_at=stamp(self._around.clock))
-        if not decision.passed:
-            self._tally.refused[decision.node] = decision
-        self._board.decided(decision.node, passed=decision.passed)
-        self._around.observer.decided(decision)
+        self._heard(decision, decision.node)
         return [AddDecision(decision)]
 
     def _note_failed(self, event: Failed, running: _Running, state: AttemptState) -> list[Item]:
@@ -261,6 +259,30 @@ class Engine:
         self._running[name] = _Running(attempt, lease, deadline)
         around.observer.step_started(name, attempt.number)
         around.executor.submit(Job(step, self._inputs(name), self._logs))
+
+    def _decision_keys(self, name: str) -> Sequence[str]:
+        """The decisions by which the version of a step is published; none where its gate has nothing to decide."""
+        node, step = self._graph[name], self._board.steps[name]
+        if not node.gated:
+            return ()
+        champion = step.champion if step.champion != step.key else None
+        return node.decision_keys(self._versions[step.key], self._versions.get(champion) if champion else None)
+
+    def _take_decisions(self) -> None:
+        """Let those candidates go on, or not, about which somebody has decided already."""
+        for name in self._board.decidable():
+            keys = self._decision_keys(name)
+            found = {each.key: each for each in self._around.ledger.decisions([self._board.steps[name].key, *keys])}
+            decision = next((found[key] for key in keys if key in found), None)
+            if decision is not None:
+                self._board.deciding(name)
+                self._heard(decision, name)
+
+    def _heard(self, decision: Decision, name: str) -> None:
+        if not decision.passed:
+            self._tally.refused[name] = decision
+        self._board.decided(name, passed=decision.passed)
+        self._around.observer.decided(decision)
 
     def _start_decisions(self) -> None:
         """Send candidates to their gates while workers are free."""

@@ -83,12 +83,15 @@ def _refuse_undecided(graph: Graph, ledger: Ledger, moves: Sequence[PointerMove]
     gated = [move for move in moves if move.key is not None and move.node in graph.nodes and graph[move.node].gated]
     keys = [key for move in gated for key in (move.key, move.expected) if key is not None]
     live = ledger.live(keys)
-    passed = {decision.key for decision in ledger.decisions(keys) if decision.passed}
+    needed: dict[str, Sequence[str]] = {}
     for move in gated:
         candidate = live.get(move.key or "")
         champion = live.get(move.expected) if move.expected is not None else None
-        decided = candidate is not None and graph[move.node].decision_key(candidate, champion) in passed
-        if not decided:
+        needed[move.node] = ("",) if candidate is None else graph[move.node].decision_keys(candidate, champion)
+    keys += [key for wanted in needed.values() for key in wanted]
+    decided = {decision.key: decision.passed for decision in ledger.decisions(keys)}
+    for move in gated:
+        if needed[move.node] and not next((decided[key] for key in needed[move.node] if key in decided), False):
             raise HeadraceError(
                 "HR711",
                 f"{move.node} has not passed its gate against what would be replaced",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.plan.address import Wanted, addresses
-from headrace.plan.plan import Known, Plan, champion_of, decision_key_of, make_plan, refusals
+from headrace.plan.plan import Known, Plan, champion_of, decision_keys_of, make_plan, refusals
 from headrace.ports.outside import Outlook
 from headrace.ports.records import Snapshot
 from headrace.runtime.libraries import installed
@@ -124,8 +124,9 @@ def _known(graph: Graph, found: Mapping[str, Address], wanted: Wanted, ledger: L
     live = dict(ledger.live(sorted(key for key in keys if key)))
     live.update({version.key: version for version in wanted.pointed.values()})
     known = Known(live=live)
-    candidates = [name for name in changed if decision_key_of(graph[name], found[name].key, wanted, known)]
-    decisions = ledger.decisions([found[name].key or "" for name in candidates]) if candidates else ()
+    about = {name: decision_keys_of(graph[name], found[name].key, wanted, known) for name in changed}
+    candidates = {each for name, keys in about.items() if keys for each in (found[name].key or "", *keys)}
+    decisions = ledger.decisions(sorted(candidates)) if candidates else ()
     to_make = [name for name in changed if found[name].key not in live]
     packages = {library for name in found for library in wanted.coded[name].libraries}
     return Known(

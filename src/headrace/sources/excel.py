@@ -63,6 +63,11 @@ def read_xlsx(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     return frame_of(name, columns, spec.schema, lambda row: f"row {body[row][0]}")
 
 
+def numbers(name: str, content: bytes, sheet: str | None) -> list[int]:
+    """The numbers of the rows of a sheet that was read before, in order."""
+    return [number for number, _ in _rows(name, content, sheet)][1:]
+
+
 def _check_size(name: str, content: bytes, spec: FileSpec) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

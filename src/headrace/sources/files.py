@@ -101,6 +101,16 @@ class Files(FileSpec):
             raise HeadraceError("HR312", f"{batch.id} changed after it was observed")
         return content
 
+    def place(self, batch: Batch, row: int, project: Path) -> str:
+        """Where a landed row stands in its file, such as "line 17"; its number where the file is another one by now."""
+        from headrace.sources.places import placer
+
+        try:
+            content = self._content(batch, project)
+        except HeadraceError:
+            return f"row {row + 1}"
+        return placer(batch.id, content, self)(row)
+
     def _names(self, root: Path) -> list[str]:
         names = set()
         for found in glob.iglob(self.pattern, root_dir=root, recursive=True):  # noqa: PTH207 - leaves hidden files out

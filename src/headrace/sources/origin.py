@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from headrace.ports.outside import Outlook
     from headrace.ports.records import Batch, Facts, Observation, Ref, Version
@@ -43,3 +44,11 @@ class Origin(Protocol):
 
     def land(self, batch: Batch, context: Context) -> Landing:
         """Put the rows of an observed batch into the store. Called in a worker."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An origin that knows where a landed row stands in what people can look at, such as a line of a file."""
+
+    def place(self, batch: Batch, row: int, project: Path) -> str:
+        """That place, such as "line 17"; just the number of the row where it is not to be had any more."""

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
-from headrace.ports.records import Manifest, Observation
+from headrace.ports.records import Batch, Manifest, Observation
+from headrace.sources.admission import acceptance, decision_keys, judged
+from headrace.sources.changes import ON_CHANGE, check_rule
+from headrace.sources.landed import Lookup, columns_with_nulls
+from headrace.sources.origin import Placed
 from headrace.sources.types import dtype, union_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
 
     from headrace.graph.node import Options
     from headrace.ports.outside import Outlook
-    from headrace.ports.records import Batch, Json, Ref, Version
+    from headrace.ports.records import Decision, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
     from headrace.sources.origin import Landing, Origin
@@ -27,15 +31,19 @@ class Source(RowsNode):
 
     The outputs of a version are its batches, as Parquet artefacts by batch id. Its facts are `rows`, `new_rows`,
     `batches` (by id: digest, bytes, rows, and which of `schemas` it has), `schemas` (the different ones that were
-    landed, column to type) and `schema` (the one that all batches are read with).
+    landed, column to type), `nulls` (the different lists of columns with nulls; each batch says which it has) and
+    `schema` (the one that all batches are read with; a batch that lacks a column has nulls there).
     """
 
     kind: ClassVar[str] = "source"
     verb: ClassVar[str] = "land"
 
-    def __init__(self, name: str, of: Origin, *, options: Options | None = None) -> None:
+    gated = True
+
+    def __init__(self, name: str, of: Origin, *, on_change: str = ON_CHANGE[0], options: Options | None = None) -> None:
         super().__init__(name, (), options)
         self.of = of
+        self.on_change = check_rule(name, on_change)
 
     def settings(self) -> Mapping[str, object]:
         """How batches are read."""
@@ -72,9 +80,10 @@ class Source(RowsNode):
             context.progress(done, len(new))
             landing = self.of.land(batch, context)
             context.log(f"landed {batch.id}: {landing.rows} rows")
-            landed.add(batch, landing)
+            landed.add(batch, landing, columns_with_nulls(context.stores.artefacts.path(landing.ref)))
         context.progress(len(new), len(new))
-        schema = union_schema(landed.in_order())
+        look = Lookup(landed.outputs, context.stores.artefacts, self._placing(landed.batches, context))
+        schema = union_schema(landed.in_order(), look.example)
         rows = sum(facts["rows"] for facts in landed.batches.values())
         if rows == 0:
             raise HeadraceError("HR313", f"{self.name}: no row in {len(landed.batches)} batches")
@@ -83,8 +92,10 @@ class Source(RowsNode):
             "new_rows": sum(landed.batches[batch.id]["rows"] for batch in new),
             "batches": dict(sorted(landed.batches.items())),
             "schemas": landed.schemas,
+            "nulls": landed.nulls,
             "schema": schema,
         }
+        look.refuse_rounded(facts, None if step.base is None else step.base.manifest.facts)
         return Manifest(step.key, dict(sorted(landed.outputs.items())), facts)
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
@@ -105,10 +116,42 @@ class Source(RowsNode):
         for batch in sorted(version.manifest.outputs if ids is None else ids):
             frame = pl.scan_parquet(stores.artefacts.path(version.manifest.outputs[batch]))
             own = facts["schemas"][facts["batches"][batch]["schema"]]
-            different = [name for name, text in facts["schema"].items() if own[name] != text]
-            columns = [pl.col(name).cast(schema[name]) if name in different else pl.col(name) for name in schema]
+            columns = [
+                (pl.col(name) if own[name] == text else pl.col(name).cast(schema[name]))
+                if name in own
+                else pl.lit(None, schema[name]).alias(name)
+                for name, text in facts["schema"].items()
+            ]
             found.append((batch, frame.select(columns)))
         return found
+
+    def decision_keys(self, candidate: Version, champion: Version | None) -> Sequence[str]:
+        """The decisions about a change of schema; none where it is the same."""
+        return decision_keys(self.on_change, candidate, champion)
+
+    def decide(self, candidate: Version, champion: Version | None, context: Context) -> Decision:
+        """Whether the schema may be published after the one that is."""
+        facts = candidate.manifest.facts
+        place = self._placing(facts["batches"], context)
+        look = Lookup(candidate.manifest.outputs, context.stores.artefacts, place)
+        return judged(
+            self.on_change, candidate, champion, lambda change: look.example(change.batch, change.column, change.before)
+        )
+
+    def accept(self, candidate: Version, champion: Version | None, why: str, at: str) -> Decision | None:
+        """The decision of a person that the schema may be published; None where nothing stops it."""
+        return acceptance(self.on_change, candidate, champion, why, at)
+
+    def _placing(self, batches: Mapping[str, Mapping[str, Json]], context: Context) -> Callable[[str, int], str]:
+        """What says where a row of a batch stands, as long as the world is what it was when the batch was landed."""
+
+        def place(batch: str, row: int) -> str:
+            if not isinstance(self.of, Placed):
+                return f"row {row + 1}"
+            landed = Batch(batch, batches[batch]["digest"], batches[batch]["bytes"])
+            return self.of.place(landed, row, context.project)
+
+        return place
 
 
 class _Landed:
@@ -118,6 +161,7 @@ class _Landed:
         self.outputs: dict[str, Ref] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.schemas: list[dict[str, str]] = []
+        self.nulls: list[list[str]] = []
 
     @classmethod
     def of(cls, base: Version | None, wanted: Mapping[str, str]) -> _Landed:
@@ -129,13 +173,15 @@ class _Landed:
                 of = facts["batches"][batch]
                 landed.outputs[batch] = base.manifest.outputs[batch]
                 landed.batches[batch] = {**of, "schema": landed.known(facts["schemas"][of["schema"]])}
+                if "nulls" in of:
+                    landed.batches[batch]["nulls"] = landed.holding(facts["nulls"][of["nulls"]])
         return landed
 
-    def add(self, batch: Batch, landing: Landing) -> None:
+    def add(self, batch: Batch, landing: Landing, nulls: Sequence[str]) -> None:
         """One more batch."""
         facts = {"digest": batch.digest, "bytes": batch.size, "rows": landing.rows, **landing.facts}
         self.outputs[batch.id] = landing.ref
-        self.batches[batch.id] = {**facts, "schema": self.known(landing.schema)}
+        self.batches[batch.id] = {**facts, "schema": self.known(landing.schema), "nulls": self.holding(nulls)}
 
     def known(self, schema: Mapping[str, str]) -> int:
         """The place of a schema among those that were landed; the order of columns counts. Each is kept once."""
@@ -144,6 +190,12 @@ class _Landed:
             self.schemas.append(dict(schema))
             known.append(list(schema.items()))
         return known.index(list(schema.items()))
+
+    def holding(self, columns: Sequence[str]) -> int:
+        """The place of a list of columns with nulls among those that there are. Each is kept once."""
+        if list(columns) not in self.nulls:
+            self.nulls.append(list(columns))
+        return self.nulls.index(list(columns))
 
     def in_order(self) -> list[tuple[str, Mapping[str, str]]]:
         """The schema of each batch, in order of batch id."""

@@ -6,10 +6,10 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import polars as pl
 
@@ -75,49 +75,40 @@ def _in_utc(file: str, column: pl.Series) -> pl.Series:
     return zoned.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
 
 
-def union_schema(batches: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """The types that every batch can be cast to, in the column order of the first one.
+def union_schema(
+    batches: Iterable[tuple[str, Mapping[str, str]]], example: Callable[[str, str, str], str] | None = None
+) -> dict[str, str]:
+    """The types that every batch can be cast to, in the order in which columns first appear.
 
-    A column that has no value in any batch is text. Raises HR314 for types that do not go together, HR315 for columns.
+    A column that has no value in any batch is text. Batches may lack columns: what that means is decided elsewhere, see
+    `headrace.sources.changes`. Raises HR314 for types that do not go together, with what `example` says of the value
+    that is to blame, given its batch, its column and the type that it does not fit.
     """
     found: dict[str, dict[str, str]] = {}
-    first = ""
     for batch, schema in batches:
-        if first:
-            _same_columns(first, found, batch, schema)
-        first = first or batch
         for column, kind in schema.items():
             found.setdefault(column, {}).setdefault(kind, batch)
-    return {column: _union(column, kinds) for column, kinds in found.items()}
+    return {column: _union(column, kinds, example) for column, kinds in found.items()}
 
 
-def _union(column: str, kinds: Mapping[str, str]) -> str:
+def _union(column: str, kinds: Mapping[str, str], example: Callable[[str, str, str], str] | None) -> str:
     """The type that holds the values of all types, given with the first batch of each."""
     given = [kind for kind in kinds if kind != "Null"]
     if len(given) < 2:  # noqa: PLR2004 - one type needs no other
         return given[0] if given else "String"
-    merged = _merged(frozenset(given))
-    if merged is not None:
-        return merged
-    one, other = next(pair for pair in combinations(given, 2) if _merged(frozenset(pair)) is None)
+    both = merged(frozenset(given))
+    if both is not None:
+        return both
+    one, other = next(pair for pair in combinations(given, 2) if merged(frozenset(pair)) is None)
     fix = f'Declare its type: files(..., schema={{"{column}": pl.String}}), or mend {kinds[other]}.'
     what = f"column {column!r} is {one} in {kinds[one]} and {other} in {kinds[other]}"
+    if example is not None:
+        odd, right = (one, other) if one == "String" else (other, one)
+        what = f"{what}: {example(kinds[odd], column, right)}"
     raise HeadraceError("HR314", what, fix=fix)
 
 
-def _same_columns(first: str, known: Mapping[str, object], batch: str, schema: Mapping[str, str]) -> None:
-    missing = [name for name in known if name not in schema]
-    more = [name for name in schema if name not in known]
-    if not missing and not more:
-        return
-    parts = [f"{text} {', '.join(names)}" for text, names in (("lacks", missing), ("also has", more)) if names]
-    fix = None
-    if missing and more:
-        fix = f"If {missing[0]!r} was renamed ({did_you_mean(missing[0], more)}), mend the header of {batch}."
-    raise HeadraceError("HR315", f"{batch} {' and '.join(parts)}, compared with {first}", fix=fix)
-
-
-def _merged(kinds: frozenset[str]) -> str | None:
+def merged(kinds: frozenset[str]) -> str | None:
     """The type that holds the values of several different ones; None where there is none."""
     if not kinds <= {*_SIGNED, *_UNSIGNED, *_FLOATS}:
         return None

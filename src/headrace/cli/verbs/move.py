@@ -1,4 +1,4 @@
-"""`promote`, `rollback`, `release`: pointers move, nothing is computed."""
+"""`promote`, `rollback`, `release`, `accept`: pointers move, or may; nothing is computed."""
 
 from __future__ import annotations
 
@@ -93,6 +93,30 @@ def release(cli: Session, node: Node, environment: Env = None) -> None:
         return
     cli.out.data(f"Released in {name}: {', '.join(released)}.")
     cli.out.say(f"To bring them up to date: headrace apply {name}")
+
+
+def accept(
+    cli: Session,
+    node: Annotated[str, typer.Argument(metavar="SOURCE", help="The source.")],
+    environment: Env = None,
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="Why it is right: kept on record.")] = "",
+) -> None:
+    """Let a changed schema of a source be published, that its rule has stopped.
+
+    It is recorded as a decision about these changes, and holds for more data with the same changes.
+
+    Example: headrace accept raw_flights --because "the new export has no tail numbers"
+    """
+    from headrace.cli.progress import conditions
+    from headrace.project.accepting import accept as record
+
+    name = cli.environment(environment)
+    decision = record(cli.workspace, name, node, because)
+    if cli.out.as_json:
+        cli.out.json({"environment": name, **decision.to_json()})
+        return
+    cli.out.data(f"Accepted for {node} in {name}:", *conditions(decision))
+    cli.out.say(f"To publish it: headrace apply {name}")
 
 
 def _moves(moves: Sequence[PointerMove]) -> list[str]:

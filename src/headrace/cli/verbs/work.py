@@ -123,7 +123,7 @@ def _with_paces(cli: Session, found: Plan) -> Plan:
 
 def verbs_of(graph: Graph) -> dict[str, str]:
     """What making each node is called, and whether its gate is asked."""
-    return {node.name: f"{node.verb}, gate" if node.gated else node.verb for node in graph}
+    return {node.name: f"{node.verb}, gate" if node.apart else node.verb for node in graph}
 
 
 def _command(question: Question) -> str:
