@@ -70,4 +70,4 @@ def test_files_with_different_partitions(tmp_path: Path) -> None:
     source = Source("raw", files("**/*.csv", hive=True))
     version = shop.land(source)
     [outcome] = source.decide(version, None, shop.context("", {})).outcomes
-    assert (outcome.condition, outcome.passed) == ("column month (String) is gone in year=2024/f.csv", False)
+    assert (outcome.condition, outcome.passed) == ("column month (String) is new in year=2024/month=1/f.csv", True)
