@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.runtime.triggers import Cause, Declared
     from headrace.sources.origin import Origin
     from headrace.tables.contract import Contract
+    from headrace.tables.table import TableSettings
 
 N = TypeVar("N", bound="Node")
 
@@ -57,28 +58,16 @@ class Pipeline:
         return self._add(Source(name, of, on_change=on_change, options=options))
 
     def table(
-        self,
-        *inputs: RowsNode,
-        contract: type[Contract] | None = None,
-        on_breach: str = "quarantine",
-        max_quarantined: float | None = None,
-        incremental: bool = False,
-        options: Options | None = None,
+        self, *inputs: RowsNode, options: Options | None = None, **settings: Unpack[TableSettings]
     ) -> Callable[[Callable[..., Any]], Table]:
-        """Declare a table: the decorated function takes one frame for each input and returns the rows."""
+        """Declare a table: the decorated function takes one frame for each input and returns the rows.
+
+        `contract`, `on_breach`, `max_quarantined`, `incremental`, `upsert` and `partition_by` are described at
+        `TableSettings`.
+        """
 
         def declare(function: Callable[..., Any]) -> Table:
-            table = Table(
-                _name_of(function),
-                inputs,
-                function,
-                contract=contract,
-                on_breach=on_breach,
-                max_quarantined=max_quarantined,
-                incremental=incremental,
-                options=options,
-            )
-            return self._add(table)
+            return self._add(Table(_name_of(function), inputs, function, options=options, **settings))
 
         return declare
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from headrace.errors import HeadraceError
 from headrace.graph.graph import Graph
 from headrace.graph.keys import Coded, seed_of, version_key
-from headrace.graph.node import Options, largest_subset
+from headrace.graph.node import Options, nearest
 from headrace.ports.durations import duration, spell
 from headrace.ports.records import Manifest, Version
 from tests.support.planning import Plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def code_of(action: pytest.ExceptionInfo[HeadraceError]) -> str:
@@ -86,12 +90,19 @@ BATCHES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("12"), max_si
 
 
 @given(BATCHES, st.lists(BATCHES, max_size=5))
-def test_the_base_is_the_largest_subset(wanted: dict[str, str], live: list[dict[str, str]]) -> None:
+def test_the_base_is_the_one_with_the_least_to_do(wanted: dict[str, str], live: list[dict[str, str]]) -> None:
     versions = [Version(str(n), "t", "table", "f", (), Manifest(str(n)), batches=each) for n, each in enumerate(live)]
-    base = largest_subset(wanted, versions)
-    fitting = [len(each) for each in live if each and each.items() <= wanted.items()]
+    base = nearest(wanted, versions)
+
+    def work(batches: Mapping[str, str]) -> int:
+        return len(batches.items() ^ wanted.items())
+
+    fitting = [each for each in live if 0 < 2 * len(each.items() & wanted.items()) >= len(each)]
     assert (base is None) == (not fitting)
-    assert base is None or len(base.batches) == max(fitting)
+    assert base is None or work(base.batches) == min(map(work, fitting))
+    subsets = [each for each in fitting if each.items() <= wanted.items()]
+    if base is not None and subsets and min(map(work, subsets)) == work(base.batches):
+        assert base.batches.items() <= wanted.items()
 
 
 @given(st.integers(0, 10**12))

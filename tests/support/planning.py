@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.graph.graph import Graph
 from headrace.graph.keys import Coded
-from headrace.graph.node import Node, largest_subset
+from headrace.graph.node import Node, nearest
 from headrace.plan.address import Wanted, addresses
 from headrace.plan.plan import ACTIONABLE, Known, Plan, decision_keys_of, make_plan, refusals
 from headrace.ports.canonical import digest_of
@@ -35,7 +35,7 @@ class Plain(Node):
         return next(iter(inputs.values())) if self.incremental and inputs else {}
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-        return largest_subset(wanted, live)
+        return nearest(wanted, live)
 
     def decision_key(self, candidate: Version, champion: Version | None) -> str:
         return digest_of([candidate.key, None if champion is None else champion.key])

@@ -147,11 +147,16 @@ class RowsNode(Node):
         """The rows of a version."""
 
 
-def largest_subset(wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-    """The live version whose set of batches is the largest that `wanted` includes; the newest one of equals."""
-    best: Version | None = None
+def nearest(wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
+    """The live version from which the fewest batches have to be added or taken away, the newest one of equals.
+
+    One of which less than half is wanted is none to build on. Of equals, one to which batches are only added is first.
+    """
+    best, least = None, None
     for version in live:
-        fits = bool(version.batches) and version.batches.items() <= wanted.items()
-        if fits and (best is None or len(version.batches) >= len(best.batches)):
-            best = version
+        shared = len(version.batches.items() & wanted.items())
+        gone = len(version.batches) - shared
+        cost = (len(wanted) - shared + gone, gone)
+        if shared and shared >= gone and (least is None or cost <= least):
+            best, least = version, cost
     return best

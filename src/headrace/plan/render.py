@@ -132,8 +132,17 @@ def _growth(step: Step) -> list[str]:
     """What an incremental step adds, and to what."""
     if step.base is None:
         return []
-    new = len(step.batches) - len(step.base.batches)
-    return [f"adds {new} of {len(step.batches)} batches to version {step.base.key[:12]}"]
+    there = step.base.batches
+    counted = [
+        (len(step.batches.keys() - there.keys()), "adds"),
+        (sum(step.batches.get(batch, identity) != identity for batch, identity in there.items()), "changes"),
+        (len(there.keys() - step.batches.keys()), "removes"),
+    ]
+    told = ", ".join(f"{verb} {count}" for count, verb in counted if count)
+    if not told:
+        return [f"made from version {step.base.key[:12]} of the same {len(step.batches)} batches"]
+    where = "to" if told == f"adds {counted[0][0]}" else "in"
+    return [f"{told} of {len(step.batches)} batches {where} version {step.base.key[:12]}"]
 
 
 def _sign(step: Step) -> str:

@@ -11,16 +11,17 @@ from headrace.errors import HeadraceError
 from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
+from headrace.tables.growing import left_of
 from headrace.tables.quarantine import keep_rows
 from headrace.tables.results import row_results
 from headrace.tables.rules import FAIL, QUARANTINE
-from headrace.tables.uniqueness import collides, set_doubles_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headrace.ports.records import Facts, Json
     from headrace.tables.contract import Contract
+    from headrace.tables.growing import Before, Grown, Shape
 
 EXAMPLES = 3
 _LONGEST = 60
@@ -50,104 +51,79 @@ class Recipe:
         return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The rows of a table under construction, batch by batch; one part without a batch where it is made at once."""
-
-    batches: Sequence[str | None]
-    splits: Sequence[Split] = field(default_factory=tuple)
-    answer: str = QUARANTINE
-
-    def collide(self, clean: pl.LazyFrame, aside: pl.LazyFrame | None, contract: type[Contract] | None) -> bool:
-        """Whether a row shares what is to be unique with a row of the base, given as clean rows and those set aside."""
-        return contract is not None and aside is not None and collides(self.splits, clean, aside, contract)
-
-    def made(self, name: str, contract: type[Contract] | None) -> Made:
-        """The parts as one, doubles set aside. Raises HR414 where the parts have different columns."""
-        first = self.splits[0].clean.schema
-        for split, batch in zip(self.splits, self.batches, strict=True):
-            if split.clean.schema != first:
-                differing = sorted(str(each) for each in set(split.clean.schema.items()) ^ set(first.items()))
-                what = f"{name} of {self.batches[0]} and of {batch} differ: {', '.join(differing) or 'in their order'}"
-                raise HeadraceError("HR414", what)
-        splits = self.splits
-        if contract is not None:
-            splits = set_doubles_aside(splits, self.batches, contract, self.answer)
-        clean = pl.concat([split.clean for split in splits])
-        aside = pl.concat([split.quarantined for split in splits])
-        sizes = {
-            batch: {"rows": split.clean.height, "quarantined": split.quarantined.height}
-            for batch, split in zip(self.batches, splits, strict=True)
-            if batch is not None
-        }
-        return Made(name, clean, aside, added(split.counts for split in splits), sizes, self.answer)
+def refuse_different(name: str, splits: Sequence[Split], batches: Sequence[str | None]) -> None:
+    """Raise HR414 where the batches came to different columns."""
+    for split, batch in zip(splits[1:], batches[1:], strict=True):
+        first = splits[0].clean.schema
+        if split.clean.schema != first:
+            differing = sorted(str(each) for each in set(split.clean.schema.items()) ^ set(first.items()))
+            what = f"{name} of {batches[0]} and of {batch} differ: {', '.join(differing) or 'in their order'}"
+            raise HeadraceError("HR414", what)
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """New rows of a table: clean ones, those set aside, how many broke which rule, how many came of each batch."""
+def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[str, Json]:
+    """What is recorded of a table, what it grew from included."""
+    contract, sizes = shape.contract, made.sizes.values()
+    batches = {batch: of for batch, of in made.sizes.items() if batch is not None}
+    incremental = bool(batches) or before is not None
+    counts = added(of.get("rules", {}) for of in sizes)
+    return {
+        "rows": made.layout.rows,
+        "new_rows": made.clean.rows.height,
+        "quarantined": sum(of["quarantined"] for of in sizes),
+        "new_quarantined": made.new_aside,
+        **({} if made.superseded is None else {"superseded": sum(of.get("superseded", 0) for of in sizes)}),
+        "rules": counts,
+        **({} if contract is None else {"results": row_results(contract, counts, shape.answer)}),
+        "columns": made.clean.rows.columns,
+        "schema": schema_of(made.clean.rows) if before is None else before.facts["schema"],
+        **({"batches": batches} if incremental else {}),
+        **({"layout": made.layout.to_json()} if incremental or shape.partition is not None else {}),
+        **_times(made, shape, before),
+    }
 
-    name: str
-    clean: pl.DataFrame
-    aside: pl.DataFrame
-    counts: Mapping[str, int]
-    sizes: Mapping[str, Mapping[str, int]]
-    answer: str = QUARANTINE
 
-    def facts(self, contract: type[Contract] | None, before: Facts) -> dict[str, Json]:
-        """What is recorded of the table, the facts of its base included."""
-        sizes = {**before.get("batches", {}), **self.sizes}
-        counts = added([before.get("rules", {}), self.counts])
-        return {
-            "rows": before.get("rows", 0) + self.clean.height,
-            "new_rows": self.clean.height,
-            "quarantined": before.get("quarantined", 0) + self.aside.height,
-            "new_quarantined": self.aside.height,
-            "rules": counts,
-            **({} if contract is None else {"results": row_results(contract, counts, self.answer)}),
-            "columns": self.clean.columns,
-            "schema": schema_of(self.clean),
-            **({"batches": dict(sorted(sizes.items()))} if sizes else {}),
-            **self._times(contract, before),
-        }
+def _times(made: Grown, shape: Shape, before: Before | None) -> dict[str, str]:
+    """The first and the last event time, as text."""
+    name = marked(shape.contract, "event_time")
+    if name is None:
+        return {}
+    frames = [made.clean.rows.lazy().select(name)]
+    texts: list[str] = []
+    if before is not None and len(made.clean.less):
+        frames.append(left_of(before.clean.select(name), made.clean.less))
+    elif before is not None:
+        texts = [before.facts[bound] for bound in ("first_event", "last_event") if bound in before.facts]
+    bounds = pl.concat(frames).select(pl.min(name), pl.max(name).alias("")).collect().row(0)
+    texts += [moment.isoformat(timespec="microseconds") for moment in bounds if moment is not None]
+    return {"first_event": min(texts), "last_event": max(texts)} if texts else {}
 
-    def _times(self, contract: type[Contract] | None, before: Facts) -> dict[str, str]:
-        """The first and the last event time, as text."""
-        name = marked(contract, "event_time")
-        if name is None:
-            return {}
-        found: list[Any] = (
-            [] if self.clean.is_empty() else [*self.clean.select(pl.min(name), pl.max(name).alias("")).row(0)]
-        )
-        texts = [moment.isoformat(timespec="microseconds") for moment in found]
-        texts += [before[bound] for bound in ("first_event", "last_event") if bound in before]
-        return {"first_event": min(texts), "last_event": max(texts)} if texts else {}
 
-    def refuse(self, facts: Facts, limit: float | None) -> None:
-        """Raise HR411 where no row is left, HR412 where a larger share than `limit` was set aside."""
-        rows, quarantined = facts["rows"], facts["quarantined"]
-        told = ", ".join(f"{rule}: {count}" for rule, count in facts["rules"].items())
-        failed = [each for each in facts.get("results", ()) if each["on_breach"] == FAIL and each["broken"]]
-        if failed and self.answer != FAIL:
-            broken = ", ".join(f"{each['rule']}: {each['broken']}" for each in failed)
-            raise HeadraceError(
-                "HR412", f"{self.name}: rows break a rule that allows none ({broken}); {self._examples()}"
-            )
-        if rows == 0:
-            if not quarantined:
-                raise HeadraceError("HR411", f"{self.name} has no rows: its function returned none")
-            what = f"{self.name} has no rows left: {quarantined} break its contract ({told}); {self._examples()}"
-            raise HeadraceError("HR411", what)
-        if limit is not None and quarantined > limit * (rows + quarantined):
-            share = f"{quarantined} of {rows + quarantined} rows"
-            allowed = "none is allowed" if limit == 0 else f"{limit:.3%} are allowed"
-            what = f"{self.name}: {share} break its contract, {allowed} ({told}); {self._examples()}"
-            raise HeadraceError("HR412", what)
+def refuse(name: str, made: Grown, facts: Facts, answer: str, limit: float | None) -> None:
+    """Raise HR411 where no row is left, HR412 where more than a share `limit` was set aside or a rule allows none."""
+    rows, quarantined = facts["rows"], facts["quarantined"]
+    told = ", ".join(f"{rule}: {count}" for rule, count in facts["rules"].items())
+    failed = [each for each in facts.get("results", ()) if each["on_breach"] == FAIL and each["broken"]]
+    if failed and answer != FAIL:
+        broken = ", ".join(f"{each['rule']}: {each['broken']}" for each in failed)
+        raise HeadraceError("HR412", f"{name}: rows break a rule that allows none ({broken}){_examples(made)}")
+    if rows == 0:
+        if not quarantined:
+            raise HeadraceError("HR411", f"{name} has no rows: its function returned none")
+        what = f"{name} has no rows left: {quarantined} break its contract ({told}){_examples(made)}"
+        raise HeadraceError("HR411", what)
+    if limit is not None and quarantined > limit * (rows + quarantined):
+        share = f"{quarantined} of {rows + quarantined} rows"
+        allowed = "none is allowed" if limit == 0 else f"{limit:.3%} are allowed"
+        raise HeadraceError("HR412", f"{name}: {share} break its contract, {allowed} ({told}){_examples(made)}")
 
-    def _examples(self) -> str:
-        """The first rows that were set aside: rule and value."""
-        rows = self.aside.head(EXAMPLES).select(RULE, COLUMN, VALUE).iter_rows()
-        return "for example " + ", ".join(f"{column} = {str(value)[:_LONGEST]}" for _, column, value in rows)
+
+def _examples(made: Grown) -> str:
+    """The first rows that were set aside: rule and value."""
+    if made.aside is None or made.aside.rows.is_empty():
+        return ""
+    rows = made.aside.rows.head(EXAMPLES).select(RULE, COLUMN, VALUE).iter_rows()
+    return "; for example " + ", ".join(f"{column} = {str(value)[:_LONGEST]}" for _, column, value in rows)
 
 
 def schema_of(frame: pl.DataFrame) -> dict[str, str]:

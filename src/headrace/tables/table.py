@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError
-from headrace.graph.node import RowsNode, largest_subset
+from headrace.graph.node import RowsNode, nearest
 from headrace.ports.records import Manifest
+from headrace.ports.stores import Change
 from headrace.sources.source import Source
 from headrace.tables.contract import Contract, keys, references
 from headrace.tables.frames import wanted_frames
+from headrace.tables.layout import Layout
+from headrace.tables.partitions import partition_of
 from headrace.tables.results import refuse_failed, relative_rules, table_results, warnings_of
 from headrace.tables.rules import ANSWERS
+from headrace.tables.upsert import upsert_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import polars as pl
 
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
     from headrace.ports.records import Decision, Facts, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
-    from headrace.tables.making import Made, Parts
+    from headrace.tables.breaches import Split
+    from headrace.tables.growing import Before, Delta, Grown, Shape
 
-TABLE, QUARANTINE = "table", "quarantine"
-"""The outputs of a version: the clean rows, and, of a table with a contract, those that were set aside."""
+TABLE, QUARANTINE, SUPERSEDED = "table", "quarantine", "superseded"
+"""The outputs of a version: the clean rows; of a table with a contract, those that were set aside; of one with upserts,
+older rows of keys that are in the table."""
 
 
 class TableSettings(TypedDict, total=False):
@@ -35,13 +41,17 @@ class TableSettings(TypedDict, total=False):
     default), stop the table ("fail"), or stay and are counted ("warn"), unless a rule says otherwise.
     `max_quarantined`: the largest share of rows, from 0 to 1, that may be set aside; more stop the table.
     `incremental`: the function is called for each new batch of its one source, and the rows are appended; it promises
-    that f(A + B) = f(A) + f(B).
+    that f(A + B) = f(A) + f(B). `upsert`: of the rows of one key the newest stays instead of the first, by the column
+    that is named, or by the contract's known-at column (True). `partition_by`: the rows lie in files by the value of a
+    column, or by "year", "month", "day" or "hour" of the event time, or of a column: "month(sold_at)".
     """
 
     contract: type[Contract] | None
     on_breach: str
     max_quarantined: float | None
     incremental: bool
+    upsert: bool | str
+    partition_by: str | None
 
 
 class Table(RowsNode):
@@ -72,8 +82,11 @@ class Table(RowsNode):
         self.on_breach = settings.get("on_breach", "quarantine")
         self.max_quarantined = settings.get("max_quarantined")
         self.incremental = settings.get("incremental", False)
+        self._partition_by = settings.get("partition_by")
         self._check_inputs()
         self._check_contract()
+        self.upsert = upsert_of(name, self.contract, settings.get("upsert", False))
+        self.partition = partition_of(name, self.contract, self._partition_by)
         self.gated = bool(relative_rules(self.contract))
         self._frames = wanted_frames(function, len(self.taken), name)
 
@@ -115,6 +128,8 @@ class Table(RowsNode):
             "on_breach": self.on_breach,
             "max_quarantined": self.max_quarantined,
             "incremental": self.incremental,
+            **({} if self.upsert is None else {"upsert": self.upsert.order}),
+            **({} if self._partition_by is None else {"partition_by": self._partition_by}),
         }
 
     def columns(self) -> Sequence[str] | None:
@@ -126,8 +141,8 @@ class Table(RowsNode):
         return inputs[self.taken[0].name] if self.incremental else {}
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-        """The largest version to append to, for an incremental table."""
-        return largest_subset(wanted, live) if self.incremental else None
+        """The version that shares the most batches, for an incremental table."""
+        return nearest(wanted, live) if self.incremental else None
 
     def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
         """Whether an incremental table keeps its promise, f(A + B) = f(A) + f(B): HR417, or as `make`."""
@@ -147,35 +162,64 @@ class Table(RowsNode):
         """The clean rows."""
         return stores.tables.scan(version.manifest.outputs[TABLE])
 
+    def read_partitions(self, version: Version, stores: Stores, names: Collection[str]) -> pl.LazyFrame:
+        """The clean rows of some partitions; only their files are read."""
+        import polars as pl
+
+        runs = Layout.from_json(version.manifest.facts.get("layout", ())).slices(names)
+        rows = self.read(version, stores)
+        return pl.concat([rows.slice(start, length) for start, length in runs or [(0, 0)]])
+
     def quarantine(self, version: Version, stores: Stores) -> pl.LazyFrame | None:
         """The rows that were set aside, with `_rule`, `_column`, `_value` and `_batch`; None without a contract."""
         ref = version.manifest.outputs.get(QUARANTINE)
         return None if ref is None else stores.tables.scan(ref)
 
+    def superseded(self, version: Version, stores: Stores) -> pl.LazyFrame | None:
+        """Older rows of keys that are in the table, with `_batch`; None without upserts."""
+        ref = version.manifest.outputs.get(SUPERSEDED)
+        return None if ref is None else stores.tables.scan(ref)
+
     def make(self, step: Step, context: Context) -> Manifest:
         """Call the function, check the contract, write the rows that were set aside and then the clean ones.
 
-        The base is left aside, and all batches are made again, where a refresh asks for it, and where the result would
-        otherwise depend on the order in which they arrived: where the columns of the source or of the rows have
-        changed, or where what is to be unique appears in a row of the base as well. So a version is what a rebuild
-        would have made.
+        Of an incremental table, only batches that came or changed are made; the rows of those that changed or went away
+        are taken out. Where rows share a key, the ones that are touched are settled again, so that a version is what a
+        rebuild would have made. All batches are made again where a refresh asks for it, where the columns of the
+        source or of the rows have changed, and where several columns are unique each for itself and a row shares a
+        value with one that is there.
 
         Raises:
-            HeadraceError: HR406 to HR408, HR411 to HR414, HR422 and HR423. Nothing is published then.
+            HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423 and HR484. Nothing is published then.
         """
+        from headrace.tables.making import facts_of, refuse
+
+        base = self._usable(step, context)
+        before = None if base is None else self._before(base, step, context)
+        made = self._grown(step, before, context)
+        if made is None:
+            context.log("made from all batches: new rows do not simply go with those that are there")
+            base, before, made = None, None, self._grown(step, None, context)
+        if made is None:
+            message = f"{self.name} could not be made from all batches"
+            raise RuntimeError(message)
+        facts = facts_of(made, self._shape, before)
+        refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
+        facts.update(self._whole(made, before, facts))
+        outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
+        context.log(_told(facts))
+        for line in facts.get("warnings", ()):
+            context.log(f"warning: {line}")
+        return Manifest(step.key, outputs, {**facts, "input_schema": self._input_schema(context)})
+
+    def _usable(self, step: Step, context: Context) -> Version | None:
+        """The base, where it goes together with what is made now."""
         base = step.base
-        if base is not None and (
-            base.generation != step.generation
-            or base.manifest.facts["input_schema"] != self._input_schema(context)
-            or self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs))
-            or base.batches.keys() >= context.versions[self.taken[0].name].batches.keys()
-        ):
-            base = None
-        parts = self._run(context, {} if base is None else base.batches)
-        if base is not None and not self._continues(parts, base, context):
-            context.log("made from all batches: new rows do not simply go after those that are there")
-            base, parts = None, self._run(context, {})
-        return self._write(step.key, parts.made(self.name, self.contract), base, context)
+        if base is None or base.generation != step.generation or "layout" not in base.manifest.facts:
+            return None
+        if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
+            return None
+        return base if base.manifest.facts["input_schema"] == self._input_schema(context) else None
 
     def _referenced(self, inputs: Mapping[str, str]) -> Mapping[str, str | None]:
         """The keys of the versions whose keys the contract references: where one moves, every row is asked again."""
@@ -207,58 +251,81 @@ class Table(RowsNode):
     def _input_schema(self, context: Context) -> Json:
         return {each.name: context.versions[each.name].manifest.facts.get("schema") for each in self.taken}
 
-    def _run(self, context: Context, done: Mapping[str, str]) -> Parts:
+    @property
+    def _shape(self) -> Shape:
+        from headrace.tables.growing import Shape
+
+        return Shape(self.name, self.contract, self.upsert, self.partition, self.on_breach)
+
+    def _grown(self, step: Step, before: Before | None, context: Context) -> Grown | None:
+        """What is left of the base and what comes to it; None where that is not what a rebuild would make."""
+        from headrace.tables.growing import grown
+        from headrace.tables.making import refuse_different, schema_of
+
+        done = {} if before is None else before.batches
+        wanted = sorted(batch for batch, identity in step.batches.items() if done.get(batch) != identity)
+        splits = self._splits(wanted, context)
+        batches = wanted if self.incremental else [None]
+        refuse_different(self.name, splits, batches)
+        if before is not None and splits and schema_of(splits[0].clean) != before.facts["schema"]:
+            return None
+        return grown(splits, batches, self._shape, before)
+
+    def _splits(self, wanted: Sequence[str], context: Context) -> list[Split]:
         """Call the function: once for each new batch of an incremental table, else once for all rows."""
-        from headrace.tables.making import Parts, Recipe
+        from headrace.tables.making import Recipe
 
         known = self._known(context)
         recipe = Recipe(self.name, self.function, self._frames, self.contract, self.on_breach, known)
         if not self.incremental:
-            rows = recipe.rows([each.read(context.versions[each.name], context.stores) for each in self.taken])
-            return Parts([None], [rows], self.on_breach)
+            return [recipe.rows([each.read(context.versions[each.name], context.stores) for each in self.taken])]
         source = cast("Source", self.taken[0])
-        version = context.versions[source.name]
-        wanted = [batch for batch in sorted(version.batches) if batch not in done]
         splits = []
-        for number, (batch, frame) in enumerate(source.read_batches(version, context.stores, wanted)):
+        for number, (batch, frame) in enumerate(
+            source.read_batches(context.versions[source.name], context.stores, wanted)
+        ):
             context.progress(number, len(wanted))
             splits.append(recipe.rows([frame], batch))
         context.progress(len(wanted), len(wanted))
-        return Parts(wanted, splits, self.on_breach)
+        return splits
 
-    def _continues(self, parts: Parts, base: Version, context: Context) -> bool:
-        """Whether a rebuild from all batches would have made the rows of the base and then these."""
-        from headrace.tables.making import schema_of
+    def _before(self, base: Version, step: Step, context: Context) -> Before:
+        from headrace.tables.growing import Before
 
-        if schema_of(parts.splits[0].clean) != base.manifest.facts["schema"]:
-            return False
-        stores = context.stores
-        return not parts.collide(self.read(base, stores), self.quarantine(base, stores), self.contract)
+        kept = {batch: identity for batch, identity in base.batches.items() if step.batches.get(batch) == identity}
+        outputs = base.manifest.outputs
+        aside, older = (
+            None if name not in outputs else context.stores.tables.scan(outputs[name])
+            for name in (QUARANTINE, SUPERSEDED)
+        )
+        return Before(base.manifest.facts, self.read(base, context.stores), aside, older, kept)
 
-    def _write(self, key: str, made: Made, base: Version | None, context: Context) -> Manifest:
-        facts = made.facts(self.contract, {} if base is None else base.manifest.facts)
-        made.refuse(facts, 0.0 if self.on_breach == "fail" else self.max_quarantined)
-        facts.update(self._whole(made, base, context, facts))
-        old: Mapping[str, Ref] = {} if base is None else base.manifest.outputs
+    def _written(self, key: str, made: Grown, old: Mapping[str, Ref], context: Context) -> dict[str, Ref]:
+        """The outputs, the clean rows last."""
         outputs: dict[str, Ref] = {}
-        if self.contract is not None:
-            name = f"{self.name}.{QUARANTINE}"
-            outputs[QUARANTINE] = context.stores.tables.write(key, name, made.aside, old.get(QUARANTINE))
-        outputs[TABLE] = context.stores.tables.write(key, self.name, made.clean, old.get(TABLE))
-        context.log(_told(facts))
-        for line in facts.get("warnings", ()):
-            context.log(f"warning: {line}")
-        return Manifest(key, outputs, {**facts, "input_schema": self._input_schema(context)})
 
-    def _whole(self, made: Made, base: Version | None, context: Context, facts: Facts) -> dict[str, Json]:
+        def put(output: str, name: str, delta: Delta | None, pieces: Sequence[int] = ()) -> None:
+            if delta is not None:
+                change = Change(delta.less.tolist(), pieces)
+                outputs[output] = context.stores.tables.write(key, name, delta.rows, old.get(output), change)
+
+        put(QUARANTINE, f"{self.name}.{QUARANTINE}", made.aside)
+        put(SUPERSEDED, f"{self.name}.{SUPERSEDED}", made.superseded)
+        put(TABLE, self.name, made.clean, made.added.pieces())
+        return outputs
+
+    def _whole(self, made: Grown, before: Before | None, facts: Facts) -> dict[str, Json]:
         """What the rules of the whole table measure and say. Raises HR427 where one that is to fail does not hold."""
         if self.contract is None:
             return {}
         import polars as pl
 
+        from headrace.tables.growing import left_of
         from headrace.tables.measuring import measured
 
-        rows = made.clean.lazy() if base is None else pl.concat([self.read(base, context.stores), made.clean.lazy()])
+        rows = made.clean.rows.lazy()
+        if before is not None:
+            rows = pl.concat([left_of(before.clean, made.clean.less), rows])
         measures = measured(rows, [each.measure for each in self.contract.__whole__])
         results = table_results(self.contract, measures)
         refuse_failed(self.name, results)

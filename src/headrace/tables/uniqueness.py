@@ -55,16 +55,22 @@ def _text(names: tuple[str, ...]) -> str:
 
 
 def set_doubles_aside(
-    parts: Sequence[Split], batches: Sequence[str | None], contract: type[Contract], answer: str = QUARANTINE
+    parts: Sequence[Split],
+    batches: Sequence[str | None],
+    contract: type[Contract],
+    answer: str = QUARANTINE,
+    settled: tuple[str, ...] = (),
 ) -> list[Split]:
     """Of rows that share what is to be unique, keep the first one: in the first part that has one, by its order.
 
     The rules are applied one after the other, each to the rows that the rules before it have kept; those that only
-    warn come last, and keep all rows. `answer` is what a breach does where a rule does not say.
+    warn come last, and keep all rows. `answer` is what a breach does where a rule does not say; the columns in
+    `settled` are unique already.
     """
-    rules = sorted(unique_rules(contract), key=lambda rule: rule.answer(answer) == WARN)
+    declared = [rule for rule in unique_rules(contract) if rule.names != settled]
+    rules = sorted(declared, key=lambda rule: rule.answer(answer) == WARN)
     names = list(dict.fromkeys(name for rule in rules for name in rule.names))
-    if not names:
+    if not names or not parts:
         return list(parts)
     left = pl.concat([part.clean.select(names) for part in parts]).with_row_index("_row")
     broken = np.full(left.height, -1, dtype=np.int64)
@@ -98,32 +104,16 @@ def _set_aside(part: Split, batch: str | None, broken: np.ndarray, rules: Sequen
         rows = part.clean.filter(pl.Series(broken == number))
         if rows.height:
             counts[rule.text] = rows.height
-            aside.append(_with_reason(rows, rule, batch))
+            aside.append(with_reason(rows, rule, batch))
     clean = part.clean.filter(pl.Series(broken < 0)) if counts else part.clean
     return Split(clean, pl.concat(aside), added([part.counts, counts]))
 
 
-def _with_reason(rows: pl.DataFrame, rule: Unique, batch: str | None) -> pl.DataFrame:
+def with_reason(rows: pl.DataFrame, rule: Unique, batch: str | None) -> pl.DataFrame:
+    """Rows that are set aside for a rule."""
     return rows.with_columns(
         pl.lit(rule.text).alias(RULE),
         pl.lit(", ".join(rule.names)).alias(COLUMN),
         pl.concat_str([pl.col(name).cast(pl.String) for name in rule.names], separator=", ").alias(VALUE),
         pl.lit(batch, pl.String).alias(BATCH),
     )
-
-
-def collides(parts: Sequence[Split], clean: pl.LazyFrame, aside: pl.LazyFrame, contract: type[Contract]) -> bool:
-    """Whether a new row shares what is to be unique with a row of the base.
-
-    Then which row stays would depend on the order in which batches arrived. Asked are all new rows that keep the other
-    rules, against the clean rows of the base and those that were set aside as doubles.
-    """
-    rules = unique_rules(contract)
-    texts = [rule.text for rule in rules]
-    doubles = aside.filter(pl.col(RULE).is_in(texts))
-    for rule in rules:
-        new = pl.concat([part.clean.select(rule.names) for part in parts]).drop_nulls().lazy()
-        old = pl.concat([clean.select(rule.names), doubles.select(rule.names)])
-        if not old.join(new, on=list(rule.names), how="semi").head(1).collect().is_empty():
-            return True
-    return False
