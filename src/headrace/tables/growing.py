@@ -263,20 +263,17 @@ class _Settling:
 
     def _contenders(self, old: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
         """The rows that may stay, the best of each key first: there already (0), among those that lost (1), new (2)."""
-        places = [
-            rows.select(self._wanted)
-            .with_row_index(ROW)
-            .with_columns(pl.lit(batch, pl.String).alias(BATCH), _kind=pl.lit(2), _place=pl.lit(place))
-            for place, (batch, rows) in enumerate(self._making.clean)
-        ]
-        new = pl.concat(places)
-        both = pl.concat([old, lost])
-        new = new.join(both.select(self._names).unique(), on=self._names, how="semi")
-        there = [
-            rows.select(ROW, *self._wanted, BATCH).with_columns(_kind=pl.lit(kind), _place=pl.lit(-1))
-            for kind, rows in ((0, old), (1, lost))
-        ]
-        everything = pl.concat([*there, new.select(ROW, *self._wanted, BATCH, "_kind", "_place")])
+        met = pl.concat([old, lost.select(old.columns)]).select(self._names).unique()
+        parts = [(old, 0, -1), (lost, 1, -1)]
+        for place, (batch, rows) in enumerate(self._making.clean):
+            new = rows.select(self._wanted).with_row_index(ROW).with_columns(pl.lit(batch, pl.String).alias(BATCH))
+            parts.append((new.join(met, on=self._names, how="semi"), 2, place))
+        everything = pl.concat(
+            [
+                rows.select(ROW, *self._wanted, BATCH).with_columns(_kind=pl.lit(kind), _place=pl.lit(place))
+                for rows, kind, place in parts
+            ]
+        )
         descending = [*(True for _ in self._order), self._upsert is not None, False, False]
         return everything.sort([*self._order, BATCH, "_kind", ROW], descending=descending, nulls_last=True)
 
