@@ -174,6 +174,8 @@ def test_a_damaged_mark_is_said_and_telling_begins_anew(project: Project) -> Non
         ("[notify.team]", "says not where to"),
         ('[notify]\nteam = "log:"', "holds no tables"),
         ("quarantine_share = 5", "a number from 0 to 1"),
+        ('memory = "64MiB"', "at least 128 MiB"),
+        ("memory = 3", "memory is 3"),
     ],
 )
 def test_settings_that_do_not_fit(project: Project, text: str, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from headrace.ports.outside import Outlook
     from headrace.ports.records import Decision, Manifest, Observation, Version
     from headrace.ports.stores import Stores
+
+
+MEMORY: Final = 2 * 2**30
+"""Bytes that the rows of one step may take at a time, where nothing else is set."""
 
 
 class Action(StrEnum):
@@ -58,7 +62,7 @@ class Context:
     """What a node may use while it makes a version.
 
     `versions` are the pinned inputs by node name; `seed` derives from the key; `log` takes a line for `headrace logs`;
-    `progress` takes (done, total).
+    `progress` takes (done, total). `memory` is how many bytes the rows of one step may take at a time.
     """
 
     key: str
@@ -68,6 +72,7 @@ class Context:
     versions: Mapping[str, Version]
     log: Callable[[str], None]
     progress: Callable[[int, int], None]
+    memory: int = MEMORY
 
 
 class Body(Protocol):

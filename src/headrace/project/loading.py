@@ -85,4 +85,5 @@ def load_kit(folder: Path) -> Kit:
     """What a worker needs. Named in `KitLoader`, called in a fresh process."""
     settings = project_settings.load(folder)
     graph = load_pipeline(settings).graph()
-    return Kit(graph, code_of_graph(graph, settings.folder), open_stores(settings), settings.folder, SystemClock())
+    coded = code_of_graph(graph, settings.folder)
+    return Kit(graph, coded, open_stores(settings), settings.folder, SystemClock(), settings.memory)

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.durations import duration
 from headrace.ports.notify import KINDS, Severity
+from headrace.ports.sizes import size
+from headrace.ports.work import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 FILE = "headrace.toml"
+_LEAST_MEMORY = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Settings:
     store: str = ".headrace/store"
     online: str = "lmdb"
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    memory: int = MEMORY
     keep: timedelta = timedelta(days=30)
     quarantine_share: float = 0.05
     notify: tuple[Channel, ...] = ()
@@ -91,6 +95,8 @@ def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML val
         return duration(value)
     if name == "notify":
         return channels(value, path)
+    if name == "memory":
+        return _memory(value, path)
     if name == "quarantine_share":
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a number from 0 to 1.")
@@ -102,6 +108,14 @@ def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML val
     if not isinstance(value, str) or not value:
         raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a text in quotes.")
     return value
+
+
+def _memory(value: object, path: Path) -> int:
+    found = size(value) if isinstance(value, str) else None
+    if found is None or found < _LEAST_MEMORY:
+        fix = 'Use a size of at least 128 MiB, such as memory = "2GiB".'
+        raise HeadraceError("HR803", f"{path}: memory is {value!r}", fix=fix)
+    return found
 
 
 def channels(tables: object, path: Path) -> tuple[Channel, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from headrace.errors import HeadraceError
 from headrace.graph.keys import Coded, seed_of
 from headrace.ports.failpoints import failpoint
-from headrace.ports.work import Context
+from headrace.ports.work import MEMORY, Context
 from headrace.runtime.libraries import installed
 
 if TYPE_CHECKING:
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What a worker has at hand: the user's graph as it was loaded, its fingerprints, the stores, a clock."""
+    """What a worker has at hand: the user's graph as it was loaded, its fingerprints, the stores, a clock.
+
+    `memory` is how many bytes the rows of one step may take at a time.
+    """
 
     graph: Graph
     coded: Mapping[str, Coded]
     stores: Stores
     project: Path
     clock: Clock
+    memory: int = MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def perform(kit: Kit, job: Job, report: Report) -> Manifest | Decision:
         versions=job.versions,
         log=_say,
         progress=lambda done, total: report(Progressed(job.node, done, total)),
+        memory=kit.memory,
     )
     if job.candidate is not None:
         return node.decide(job.candidate, job.champion, context)

@@ -1,8 +1,9 @@
-"""FileSpec that bring their types along: Parquet, ORC and Avro."""
+"""Files that bring their types along: Parquet, ORC and Avro."""
 
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,10 +13,15 @@ from headrace.errors import HeadraceError
 from headrace.sources.declared import refuse_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    import pyarrow.parquet as pq
+
+    from headrace.sources.pieces import Digested
     from headrace.sources.spec import FileSpec
 
+_MOST = 1_000_000
+"""Rows of one piece."""
 _CALLED = {"parquet": "Parquet", "orc": "ORC", "avro": "Avro"}
 
 
@@ -27,14 +33,13 @@ def read_columnar(name: str, content: bytes, spec: FileSpec, kind: str) -> pl.Da
             HR316 for a type that cannot be landed, HR323 for a file that unpacks to more than it may.
     """
     read: Callable[[str, bytes, FileSpec], pl.DataFrame] = {"parquet": _parquet, "orc": _orc, "avro": _avro}[kind]
-    try:
+    with _coded(name, kind):
         frame = read(name, content, spec)
-    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PanicException) as error:
-        raise HeadraceError("HR311", f"{name} is no readable {_CALLED[kind]} file: {_first_line(error)}") from None
-    except pl.exceptions.PolarsError as error:
-        if kind == "avro":
-            raise HeadraceError("HR311", f"{name} is no readable Avro file: {_first_line(error)}") from None
-        raise HeadraceError("HR316", f"{name}: {_first_line(error)}") from None
+    return piece_rows(name, frame, spec)
+
+
+def piece_rows(name: str, frame: pl.DataFrame, spec: FileSpec) -> pl.DataFrame:
+    """Rows of a file with its declared columns cast. Raises HR310 and HR311."""
     refuse_missing(name, spec.schema, frame.columns)
     try:
         return frame.with_columns([frame.get_column(column).cast(spec.schema[column]) for column in spec.schema])
@@ -42,16 +47,56 @@ def read_columnar(name: str, content: bytes, spec: FileSpec, kind: str) -> pl.Da
         raise HeadraceError("HR311", f"{name}: {_first_line(error)}") from None
 
 
+def parquet_pieces(name: str, file: Digested, spec: FileSpec, size: int) -> Iterator[pl.DataFrame]:
+    """The rows of a Parquet file, some at a time: about `size` bytes. At least one piece, if without rows.
+
+    Raises:
+        HeadraceError: As `read_columnar`.
+    """
+    file.digest()
+    with _coded(name, "parquet"):
+        opened = _opened(name, file.again(), spec)
+        rows = opened.metadata.num_rows
+        batch = max(1, size * rows // max(1, _unpacked(opened)))
+        if not rows:
+            yield pl.DataFrame(opened.read())
+        for piece in opened.iter_batches(min(batch, _MOST)):
+            piece.validate(full=True)
+            yield pl.DataFrame(piece)
+
+
+@contextmanager
+def _coded(name: str, kind: str) -> Iterator[None]:
+    """What the libraries raise, as HR311 for a damaged file and HR316 for a type that cannot be landed."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PanicException) as error:
+        raise HeadraceError("HR311", f"{name} is no readable {_CALLED[kind]} file: {_first_line(error)}") from None
+    except pl.exceptions.PolarsError as error:
+        if kind == "avro":
+            raise HeadraceError("HR311", f"{name} is no readable Avro file: {_first_line(error)}") from None
+        raise HeadraceError("HR316", f"{name}: {_first_line(error)}") from None
+
+
 def _parquet(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """Read by Arrow, which refuses a damaged file; Polars ends the process on some of them."""
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-    spec.limits.check_size(name, sum(file.metadata.row_group(n).total_byte_size for n in range(file.num_row_groups)))
-    _refuse_twice(name, file.schema_arrow.names)
-    table = file.read()
+    table = _opened(name, pa.BufferReader(content), spec).read()
     table.validate(full=True)
     return pl.DataFrame(table)
+
+
+def _opened(name: str, source: object, spec: FileSpec) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source, page_checksum_verification=True)
+    spec.limits.check_size(name, _unpacked(file))
+    _refuse_twice(name, file.schema_arrow.names)
+    return file
+
+
+def _unpacked(file: pq.ParquetFile) -> int:
+    """Bytes that the columns take without compression."""
+    return sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
 
 
 def _orc(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:

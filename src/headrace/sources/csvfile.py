@@ -1,20 +1,34 @@
-"""A CSV file to a frame: its lines are checked first, and every row of it decides the types."""
+"""A CSV file to frames: its lines are checked first, and every row of it decides the types."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from headrace.errors import HeadraceError
 from headrace.sources.declared import declared, large, refuse_inexact, refuse_missing
-from headrace.sources.records import records
-from headrace.sources.texts import text_of
-from headrace.sources.times import recognised
+from headrace.sources.records import plain_records, records
+from headrace.sources.texts import last_end, text_of
+from headrace.sources.times import by_value, dates, moments, recognised
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headrace.sources.records import Records
     from headrace.sources.spec import FileSpec
+    from headrace.sources.texts import Text
+
+    Types = Mapping[str, pl.DataType]
+
+
+_HEAD = 2**20
+"""Bytes."""
+
+
+class OtherTypesError(Exception):
+    """A part of a file does not have the types that the parts before it have."""
 
 
 def read_csv(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
@@ -23,14 +37,49 @@ def read_csv(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     Raises:
         HeadraceError: HR304, HR307 to HR311, HR317 and HR330, with the file and, where there is one, the line.
     """
-    lines = records(name, text_of(name, content, spec.dialect), spec.dialect)
+    return read_text(name, text_of(name, content, spec.dialect), spec)
+
+
+def read_text(name: str, text: Text, spec: FileSpec, types: Types | None = None) -> pl.DataFrame:
+    """The rows of a text. `types` are those that its columns have; without them, they are inferred.
+
+    Raises:
+        HeadraceError: As `read_csv`.
+        OtherTypesError: A value is not of the type that its column has.
+    """
+    if types is None and len(text.content) > _HEAD:
+        try:
+            return read_text(name, text, spec, text_types(name, _head(text, spec), spec))
+        except OtherTypesError:
+            pass
+    plain = plain_records(name, text, spec.dialect)
+    if plain is not None:
+        try:
+            return _typed(name, plain, spec, types)
+        except HeadraceError as error:
+            if error.code != "HR311":
+                raise
+    return _typed(name, records(name, text, spec.dialect), spec, types)
+
+
+def _head(text: Text, spec: FileSpec) -> Text:
+    """The first lines of a text: its types are most often theirs, and to try that is cheaper than to infer from all."""
+    quote = spec.dialect.quote
+    end = last_end(text.content[:_HEAD], quote.encode() if quote else None)
+    return replace(text, content=text.content[:end] if end else text.content)
+
+
+def _typed(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.DataFrame:
+    """The rows of the records, each column of its type."""
     refuse_missing(name, spec.schema, lines.names)
-    frame = _read(name, lines, spec)
-    if frame.height != len(lines.blank):
-        raise HeadraceError(
-            "HR311", f"{name}: {len(lines.blank)} lines follow the header, and {frame.height} were read"
-        )
-    columns = [recognised(column) for column in frame if column.dtype == pl.String and column.name not in spec.schema]
+    frame = _read(name, lines, spec, types)
+    if frame.height != lines.rows:
+        raise HeadraceError("HR311", f"{name}: {lines.rows} lines follow the header, and {frame.height} were read")
+    columns = [
+        recognised(column) if types is None else _of_type(column, types[column.name])
+        for column in frame
+        if column.dtype == pl.String and column.name not in spec.schema
+    ]
     columns += [
         declared(
             name,
@@ -42,27 +91,43 @@ def read_csv(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
         for column in spec.schema
     ]
     frame = frame.with_columns(columns)
-    if len(lines.names) > 1 and lines.blank.any():
+    if len(lines.names) > 1 and lines.blank is not None and lines.blank.any():
         frame = frame.filter(pl.Series(~lines.blank))
     return frame
 
 
-def _read(name: str, lines: Records, spec: FileSpec) -> pl.DataFrame:
+def _of_type(column: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Texts as what the texts of the column are known to be. Raises OtherTypesError."""
+    if isinstance(kind, pl.Null):
+        found = column.cast(pl.Null) if column.null_count() == column.len() else None
+    elif isinstance(kind, pl.Date | pl.Datetime):
+        found = by_value(column, dates if isinstance(kind, pl.Date) else moments)
+        found = found if found.null_count() == column.null_count() else None
+    else:
+        return column
+    if found is None:
+        raise OtherTypesError
+    return found
+
+
+def _read(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.DataFrame:
     """Parse the text: numbers and truth values inferred from all rows, the rest and what is declared as text."""
-    frame = _parsed(name, lines, spec, tuple(spec.schema))
+    frame = _parsed(name, lines, spec, tuple(spec.schema), types)
     inexact = [column.name for column in frame if column.dtype == pl.Float64 and large(column)]
     if inexact:
-        texts = _parsed(name, lines, spec, (*spec.schema, *inexact))
+        texts = _parsed(name, lines, spec, (*spec.schema, *inexact), types)
         for column in inexact:
             numbers = frame.get_column(column)
             refuse_inexact(name, numbers, texts.get_column(column), lambda row: f"line {lines.line(row)}")
     return frame
 
 
-def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -> pl.DataFrame:
+def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...], types: Types | None) -> pl.DataFrame:
     """Polars leaves quotation marks in the names doubled: columns are called as `lines` has them."""
     quote = spec.dialect.quote or ""
-    written = {column: column.replace(quote, 2 * quote) if quote else column for column in texts}
+    wanted = {} if types is None else {column: _parsed_as(kind) for column, kind in types.items()}
+    wanted |= dict.fromkeys(texts, pl.String())
+    written = {column.replace(quote, 2 * quote) if quote else column: kind for column, kind in wanted.items()}
     try:
         frame = pl.read_csv(
             lines.text.content,
@@ -70,12 +135,29 @@ def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -
             quote_char=spec.dialect.quote,
             decimal_comma=spec.dialect.decimal == ",",
             null_values=list(spec.null_values),
-            infer_schema_length=None,
-            schema_overrides=dict.fromkeys(written.values(), pl.String),
+            infer_schema_length=None if types is None else 0,
+            schema_overrides=written,
             try_parse_dates=False,
         )
     except pl.exceptions.PolarsError as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
+        if types is not None and first.startswith("could not parse"):
+            raise OtherTypesError from None
         raise HeadraceError("HR311", f"{name}: {first}") from None
     frame.columns = list(lines.names)
     return frame
+
+
+def _parsed_as(kind: pl.DataType) -> pl.DataType:
+    """The type that Polars parses a column of a type as: a text is looked at afterwards."""
+    return kind if kind.is_numeric() or isinstance(kind, pl.Boolean) else pl.String()
+
+
+def text_types(name: str, text: Text, spec: FileSpec) -> dict[str, pl.DataType]:
+    """The types of the columns of a text, each as if it stood alone; Null where a column has no value."""
+    lines = plain_records(name, text, spec.dialect) or records(name, text, spec.dialect)
+    found = {}
+    for column in _parsed(name, lines, spec, tuple(spec.schema), None):
+        kind = recognised(column).dtype if column.dtype == pl.String else column.dtype
+        found[column.name] = pl.Null() if column.null_count() == column.len() else kind
+    return {**found, **spec.schema}

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import glob
-import hashlib
-import io
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Unpack
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Unpack
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.ports.records import Batch, Observation
+from headrace.ports.work import MEMORY
 from headrace.sources.digests import DigestCache
 from headrace.sources.kinds import kind_of
 from headrace.sources.options import Options, checked, dialect_of, limits_of, removed_of
-from headrace.sources.origin import Landing
 from headrace.sources.spec import FileSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
     from headrace.ports.outside import Outlook
     from headrace.ports.records import Version
     from headrace.ports.work import Context
+    from headrace.sources.landing import Arrival
+    from headrace.sources.origin import Landing
 
     ColumnType: TypeAlias = pl.DataType | type[pl.DataType | str | int | float | bool | date | datetime]
 
@@ -75,38 +76,40 @@ class Files(FileSpec):
         return observation
 
     def land(self, batch: Batch, context: Context) -> Landing:
-        """Parse the bytes that were observed, and store their rows.
+        """Read the bytes that were observed, and store their rows, piece by piece where there are many.
 
         Raises:
             HeadraceError: HR302 and HR304 to HR317, HR332 for a file that cannot be read as it was observed.
         """
-        from headrace.sources.parse import parse
+        from headrace.sources.landing import land
 
-        frame = parse(batch.id, self._content(batch, context.project), self)
-        landed = io.BytesIO()
-        frame.write_parquet(landed, compression="zstd")
-        schema = {name: str(kind) for name, kind in frame.schema.items()}
-        return Landing(context.stores.artefacts.put(landed.getvalue(), ".parquet"), schema, frame.height)
+        return land(self._arrival(batch, context.project, context.memory), context.stores.artefacts)
 
-    def _content(self, batch: Batch, project: Path) -> bytes:
+    def _arrival(self, batch: Batch, project: Path, memory: int) -> Arrival:
+        from headrace.sources.landing import Arrival
+
+        return Arrival(batch, lambda: self._opened(batch, project), self, memory)
+
+    @contextmanager
+    def _opened(self, batch: Batch, project: Path) -> Iterator[BinaryIO]:
         try:
-            content = (project / batch.id).read_bytes()
+            file = (project / batch.id).open("rb")
         except FileNotFoundError:
             if self.removed == "keep":
                 raise HeadraceError("HR332", batch.id) from None
             raise HeadraceError("HR302", f"{batch.id} cannot be read: it is gone") from None
         except OSError as error:
             raise HeadraceError("HR302", f"{batch.id} cannot be read: {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != batch.digest:
-            raise HeadraceError("HR312", f"{batch.id} changed after it was observed")
-        return content
+        with file:
+            yield file
 
     def place(self, batch: Batch, row: int, project: Path) -> str:
         """Where a landed row stands in its file, such as "line 17"; its number where the file is another one by now."""
         from headrace.sources.places import placer
 
         try:
-            content = self._content(batch, project)
+            with self._arrival(batch, project, MEMORY).read() as file:
+                content = file.read()
         except HeadraceError:
             return f"row {row + 1}"
         return placer(batch.id, content, self)(row)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NoReturn
 from headrace.errors import HeadraceError
 from headrace.sources.cells import Fraction, Whole, frame_of
 from headrace.sources.declared import refuse_missing
-from headrace.sources.texts import utf8
+from headrace.sources.texts import Text, utf8
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from headrace.sources.spec import FileSpec
@@ -27,16 +29,26 @@ def read_ndjson(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
         HeadraceError: HR304 for a file without a line, HR308, HR310, HR311, HR316, HR324 for a line that is no JSON
             object, and HR330, with the file and, where there is one, the line.
     """
+    frame = read_lines(name, Text(utf8(name, content)), spec.schema)
+    if not frame.width:
+        raise HeadraceError("HR304", f"{name} has no line with a JSON object")
+    refuse_missing(name, spec.schema, frame.columns)
+    return frame
+
+
+def read_lines(name: str, text: Text, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The rows of lines, each column of its type where there is one in `types`, which may name columns without a value.
+
+    Raises:
+        HeadraceError: HR308, HR311, HR316, HR324 and HR330.
+    """
     columns: dict[str, list[object]] = {}
     lines: list[int] = []
-    for number, line in enumerate(utf8(name, content).split(b"\n"), 1):
+    for number, line in enumerate(text.content.split(b"\n"), text.before + 1):
         if line and not line.isspace():
             _add(columns, _row(name, number, line), len(lines))
             lines.append(number)
-    if not lines:
-        raise HeadraceError("HR304", f"{name} has no line with a JSON object")
-    refuse_missing(name, spec.schema, columns)
-    return frame_of(name, columns, spec.schema, lambda row: f"line {lines[row]}")
+    return frame_of(name, columns, types, lambda row: f"line {lines[row]}")
 
 
 def _add(columns: dict[str, list[object]], row: dict[str, object], rows: int) -> None:

@@ -38,7 +38,7 @@ def _csv(name: str, content: bytes, spec: FileSpec) -> Callable[[int], str]:
     from headrace.sources.texts import text_of
 
     lines = records(name, text_of(name, content, spec.dialect), spec.dialect)
-    if len(lines.names) == 1 or not lines.blank.any():
+    if len(lines.names) == 1 or lines.blank is None or not lines.blank.any():
         return lambda row: f"line {lines.line(row)}"
     kept = np.flatnonzero(~lines.blank)
     return lambda row: f"line {lines.line(int(kept[row]))}"

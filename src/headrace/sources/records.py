@@ -26,21 +26,45 @@ _NEWLINE, _RETURN = 10, 13
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one text. `starts` are offsets in bytes; `header` is the number of the record with the names.
+    """The records of one text: `rows` of them follow the one with the names, whose number is `header`.
 
-    `blank` marks, for each record after the header, whether its line is empty: such lines are no rows, unless there is
-    one column only, where an empty line is an empty field.
+    `starts` are offsets in bytes; None where each line is a record. `blank` marks, for each record after the header,
+    whether its line is empty (None: none is): such lines are no rows, unless there is one column only, where an empty
+    line is an empty field.
     """
 
     text: Text
     names: tuple[str, ...]
-    starts: NDArray[np.int64]
-    header: int
-    blank: NDArray[np.bool_]
+    rows: int
+    header: int = 0
+    starts: NDArray[np.int64] | None = None
+    blank: NDArray[np.bool_] | None = None
 
     def line(self, row: int) -> int:
         """The line of the file, counted from 1, on which a row begins; row 0 follows the header."""
+        if self.starts is None:
+            return self.text.before - self.text.added + row + 2
         return self.text.line(int(self.starts[self.header + 1 + row]))
+
+
+def plain_records(name: str, source: Text, dialect: Dialect) -> Records | None:
+    """The records of a text that is as simple as most are; None for one that is to be looked at byte by byte.
+
+    Without quotation marks each line is a record, and it is enough to count: where there are as many separators as that
+    many full records have, and no record has too many (which Polars refuses), each has as many as the header.
+    """
+    text = source.content
+    if source.dropped or (dialect.quote is not None and dialect.quote.encode() in text):
+        return None
+    head = text[: text.find(b"\n") + 1] or text
+    returns = text.count(b"\r")
+    if not head.strip() or (returns and returns != text.count(b"\r\n")):
+        return None
+    names = _names(name, head.removesuffix(b"\n"), dialect)
+    rows = text.count(b"\n") - text.endswith(b"\n")
+    if text.count(dialect.separator.encode()) != (len(names) - 1) * (rows + 1):
+        return None
+    return Records(source, names, rows)
 
 
 def records(name: str, source: Text, dialect: Dialect) -> Records:
@@ -76,7 +100,8 @@ def records(name: str, source: Text, dialect: Dialect) -> Records:
         number = int(np.argmax(ragged))
         found = f"{fields[number]} fields where the header has {len(names)}"
         raise HeadraceError("HR307", f"{name}, line {source.line(int(starts[number]))}: {found}")
-    return Records(source, names, starts, header, blank[header + 1 :])
+    blank = blank[header + 1 :]
+    return Records(source, names, len(blank), header, starts, blank)
 
 
 def _refuse_returns(name: str, source: Text, data: NDArray[np.uint8], outside: NDArray[np.bool_] | None) -> None:

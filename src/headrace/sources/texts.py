@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from headrace.sources.options import Dialect
 
 _BOM = b"\xef\xbb\xbf"
-_ORDERS = (b"\xff\xfe", b"\xfe\xff")
-_FIX_ORDER = 'Declare encoding="utf-16-le" or encoding="utf-16-be", or write the file with a byte order mark.'
+ORDERS = (b"\xff\xfe", b"\xfe\xff")
+FIX_ORDER = 'Declare encoding="utf-16-le" or encoding="utf-16-be", or write the file with a byte order mark.'
 
 
 @dataclass(frozen=True)
 class Text:
     """Bytes in UTF-8 and where they come from: `added` lines stand before the file's own, `dropped` were left out.
 
-    `dropped` are the numbers of lines of the file, ascending.
+    `dropped` are the numbers of lines, ascending. `before` are the lines of the file that come before this part of it.
     """
 
     content: bytes
     added: int = 0
     dropped: tuple[int, ...] = ()
+    before: int = 0
 
     def line(self, offset: int) -> int:
         """The line of the file, counted from 1, that holds the byte at an offset."""
@@ -34,7 +35,7 @@ class Text:
             if dropped > number:
                 break
             number += 1
-        return max(number, 1)
+        return self.before + max(number, 1)
 
 
 def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
@@ -44,27 +45,30 @@ def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
     if dialect.comment is not None:
         plain, dropped = _without_comments(plain, dialect.comment, dialect.quote)
     if not dialect.header and plain:
-        return Text(_header(dialect) + plain, 1, dropped)
+        return Text(header_of(dialect) + plain, 1, dropped)
     return Text(plain, 0, dropped)
 
 
-def utf8(name: str, content: bytes, encoding: str = "utf-8") -> bytes:
-    """Content in UTF-8, without a byte order mark. Raises HR308 where it is not in the encoding."""
+def utf8(name: str, content: bytes, encoding: str = "utf-8", before: int = 0) -> bytes:
+    """Content in UTF-8, without a byte order mark. Raises HR308 where it is not in the encoding.
+
+    `before` is how many lines of the file come before it.
+    """
     if encoding == "utf-8":
-        plain = content.removeprefix(_BOM)
+        plain = content if before else content.removeprefix(_BOM)
         if not plain.isascii():
-            _decoded(name, plain, encoding)
+            _decoded(name, plain, encoding, before)
         return plain
-    if encoding == "utf-16" and not content.startswith(_ORDERS):
-        raise HeadraceError("HR308", f"{name}: UTF-16 without a byte order mark", fix=_FIX_ORDER)
+    if encoding == "utf-16" and not content.startswith(ORDERS):
+        raise HeadraceError("HR308", f"{name}: UTF-16 without a byte order mark", fix=FIX_ORDER)
     return _decoded(name, content, encoding).removeprefix("\ufeff").encode()
 
 
-def _decoded(name: str, content: bytes, encoding: str) -> str:
+def _decoded(name: str, content: bytes, encoding: str, before: int = 0) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = 1 + content[: error.start].decode(encoding, errors="ignore").count("\n")
+        line = before + 1 + content[: error.start].decode(encoding, errors="ignore").count("\n")
         raise HeadraceError("HR308", f"{name}, line {line}: not {encoding.upper()}") from None
 
 
@@ -87,7 +91,21 @@ def _without_comments(text: bytes, comment: str, quote: str | None) -> tuple[byt
     return b"".join(kept), tuple(dropped)
 
 
-def _header(dialect: Dialect) -> bytes:
+def header_of(dialect: Dialect) -> bytes:
+    """The line of names that a file without a header gets."""
     quote = dialect.quote or ""
     names = [f"{quote}{name.replace(quote, 2 * quote) if quote else name}{quote}" for name in dialect.names]
     return (dialect.separator.join(names) + "\n").encode()
+
+
+def last_end(text: bytes, quote: bytes | None) -> int:
+    """Where the last whole line ends; 0 where there is none."""
+    cut = text.rfind(b"\n") + 1
+    if quote is None or quote not in text:
+        return cut
+    marks = text.count(quote, 0, cut)
+    while cut and marks % 2:
+        before = text.rfind(b"\n", 0, cut - 1) + 1
+        marks -= text.count(quote, before, cut)
+        cut = before
+    return cut

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MANY, _FEW = 4096, 4
+"""A column of at least so many texts, of which at most one in four is another one, is converted value by value."""
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _MOMENT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::(\d{2}))?(?:\.(\d{1,6})0{0,3})?(Z|[+-]\d{2}:?\d{2})?$"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
@@ -16,10 +23,30 @@ def recognised(column: pl.Series) -> pl.Series:
     if texts.is_empty():
         return column
     for pattern, parse in ((_DATE, dates), (_MOMENT, moments)):
-        if texts.str.contains(pattern).all() and column.str.contains(pattern).all():
-            parsed = parse(column)
-            return parsed if parsed.null_count() == column.null_count() else column
+        if texts.str.contains(pattern).all():
+            return by_value(column, lambda values, pattern=pattern, parse=parse: _all_of(values, pattern, parse))  # type: ignore[misc]
     return column
+
+
+def by_value(column: pl.Series, convert: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """What `convert` makes of a column, asked for each different value once where there are few of them."""
+    if column.len() < _MANY or column.head(_MANY).n_unique() > _MANY // _FEW:
+        return convert(column)
+    values = column.unique()
+    if values.len() > column.len() // _FEW:
+        return convert(column)
+    converted = convert(values)
+    if converted.dtype == column.dtype:
+        return column
+    return column.replace_strict(values, converted, return_dtype=converted.dtype)
+
+
+def _all_of(column: pl.Series, pattern: str, parse: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """The column parsed, where all of its texts are what the pattern says; else the column itself."""
+    if not column.str.contains(pattern).all():
+        return column
+    parsed = parse(column)
+    return parsed if parsed.null_count() == column.null_count() else column
 
 
 def dates(column: pl.Series) -> pl.Series:

@@ -1,0 +1,263 @@
+"""One file to one Parquet artefact, in bounded memory: the types of its columns are what all of its rows say.
+
+Most files have the types that their first piece has. So the pieces are written as they are read, until one has other
+types; then the rest is only looked at, and the file is read once more with the types that all of it has.
+"""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import polars as pl
+
+from headrace.errors import HeadraceError
+from headrace.sources.csvfile import OtherTypesError
+from headrace.sources.hive import partitions, with_partitions
+from headrace.sources.kinds import kind_of
+from headrace.sources.origin import Landing
+from headrace.sources.parse import parse
+from headrace.sources.pieces import Digested
+from headrace.sources.readers import CsvReader, NdjsonReader, ParquetReader, UndecidedError
+from headrace.sources.types import landable
+from headrace.sources.unpack import unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from headrace.ports.records import Batch
+    from headrace.ports.stores import ArtefactStore
+    from headrace.sources.readers import Reader
+    from headrace.sources.spec import FileSpec
+
+    Types = Mapping[str, pl.DataType]
+
+_PIECES = 64
+"""A piece is one part in so many of the memory that may be used: it is there as bytes, text, columns and pages."""
+_LEAST = 2**20
+_STREAMED = ("csv", "ndjson", "parquet")
+_ROWS_OF_A_GROUP = 250_000
+_UNCERTAIN = frozenset({"HR316", "HR330"})
+"""Errors that hang on the type of the whole column: a number that no type holds is none in a column of texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that was observed: the batch, how it is opened, how it is read, and how much memory may be used."""
+
+    batch: Batch
+    opened: Callable[[], AbstractContextManager[BinaryIO]]
+    spec: FileSpec
+    memory: int
+
+    @property
+    def piece(self) -> int:
+        """Bytes of one piece."""
+        return max(_LEAST, self.memory // _PIECES)
+
+    @contextmanager
+    def read(self) -> Iterator[Digested]:
+        """The bytes that were observed. Raises HR312 when they are others, whatever else is wrong with them."""
+        with self.opened() as raw:
+            file = Digested(self.batch.id, raw)
+            try:
+                yield file
+            except (HeadraceError, UndecidedError):
+                self._check(file)
+                raise
+            self._check(file)
+
+    def _check(self, file: Digested) -> None:
+        if file.digest() != self.batch.digest:
+            raise HeadraceError("HR312", f"{self.batch.id} changed after it was observed")
+
+
+def land(arrival: Arrival, store: ArtefactStore) -> Landing:
+    """Put the rows of a file into the store.
+
+    Raises:
+        HeadraceError: HR304 to HR312, HR316, HR317 and HR323 to HR330, with the file and, where there is one, the line.
+    """
+    content = _small(arrival)
+    if content is None:
+        try:
+            return _streamed(arrival, store)
+        except UndecidedError:
+            with arrival.read() as file:
+                content = file.read()
+    frame = parse(arrival.batch.id, content, arrival.spec)
+    landed = io.BytesIO()
+    frame.write_parquet(landed, compression="zstd")
+    return Landing(store.put(landed.getvalue(), ".parquet"), _texts(frame), frame.height)
+
+
+def _small(arrival: Arrival) -> bytes | None:
+    """The content of a file that is read at once: because it is one piece, or because its kind asks for it."""
+    name, spec = arrival.batch.id, arrival.spec
+    kind = kind_of(name)
+    whole = kind.format not in _STREAMED or spec.dialect.comment is not None
+    if not whole and arrival.batch.size > arrival.piece:
+        return None
+    with arrival.read() as file:
+        content = file.read()
+    if whole or not kind.compression or not content:
+        return content
+    try:
+        unpacked(name, content, kind.compression, replace(spec.limits, bytes=arrival.piece))
+    except HeadraceError as error:
+        if error.code != "HR323":
+            raise
+        return None
+    return content
+
+
+def _streamed(arrival: Arrival, store: ArtefactStore) -> Landing:
+    pass_over = _Pass(arrival)
+    folder = store.scratch()
+    path = folder / "rows.parquet"
+    try:
+        with _Parquet(path) as rows:
+            types = pass_over.hopeful(rows)
+        if types is not None:
+            path.unlink(missing_ok=True)
+            with _Parquet(path) as rows:
+                pass_over.certain(rows, types)
+        ref = store.adopt(path, ".parquet")
+    finally:
+        path.unlink(missing_ok=True)
+        folder.rmdir()
+    return Landing(ref, rows.schema, rows.count)
+
+
+class _Pass:
+    """Reads a file from start to end."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self._arrival = arrival
+        self._name, self._spec = arrival.batch.id, arrival.spec
+        self._keys = partitions(self._name) if self._spec.hive else {}
+        inside = {column: of for column, of in self._spec.schema.items() if column not in self._keys}
+        self._reader = _reader(arrival, replace(self._spec, schema=inside))
+
+    def hopeful(self, rows: _Parquet) -> Types | None:
+        """Write the rows with the types of the first ones. Where that does not hold: the types that all have."""
+        types: Types | None = None
+        holds = True
+        with self._arrival.read() as file:
+            for piece in self._reader.pieces(file):
+                frame = self._fitting(piece, types)
+                if frame is None:
+                    holds = False
+                    more = self._reader.types(piece)
+                    types = more if types is None else self._reader.both(types, more)
+                elif holds:
+                    types = types or self._types(frame)
+                    rows.add(self._whole(frame, types))
+        self._reader.finish(types or {})
+        return None if holds else types
+
+    def certain(self, rows: _Parquet, types: Types) -> None:
+        """Write the rows with types that all of them have."""
+        with self._arrival.read() as file:
+            for piece in self._reader.pieces(file):
+                try:
+                    rows.add(self._whole(self._reader.rows(piece, types), types))
+                except OtherTypesError:
+                    raise UndecidedError from None
+                except HeadraceError as error:
+                    if error.code in _UNCERTAIN:
+                        raise UndecidedError from None
+                    raise
+
+    def _fitting(self, piece: Any, types: Types | None) -> pl.DataFrame | None:  # noqa: ANN401 - the reader's own
+        """The rows of a piece, if it has these types, or any that can be landed."""
+        try:
+            frame = self._reader.rows(piece, types)
+            self._whole(frame, types or self._types(frame))
+        except OtherTypesError:
+            return None
+        except HeadraceError as error:
+            if error.code not in _UNCERTAIN:
+                raise
+            return None
+        return frame
+
+    def _types(self, frame: pl.DataFrame) -> Types:
+        return {
+            each.name: pl.Null()
+            if each.null_count() == each.len() and each.name not in self._spec.schema
+            else each.dtype
+            for each in frame
+        }
+
+    def _whole(self, frame: pl.DataFrame, types: Types) -> pl.DataFrame:
+        """The rows as they are landed: with partitions, and a column without a value in the whole file as Null."""
+        if self._spec.hive:
+            frame = with_partitions(self._name, frame, self._spec.schema)
+        known = [name for name, kind in types.items() if not isinstance(kind, pl.Null)]
+        return landable(self._name, frame, {*self._spec.schema, *known})
+
+
+def _reader(arrival: Arrival, spec: FileSpec) -> Reader:
+    name, size = arrival.batch.id, arrival.piece
+    kind = kind_of(name)
+    if kind.format == "parquet":
+        return ParquetReader(name, spec, size)
+    reader = CsvReader if kind.format == "csv" else NdjsonReader
+    return reader(name, arrival.batch.size, spec, kind, size)
+
+
+class _Parquet:
+    """A Parquet file that grows by frames of one schema; a thread of its own writes while the next ones are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[None] | None = None
+        self._writer: Any = None
+        self.schema: Mapping[str, str] = {}
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._settle()
+        finally:
+            self._thread.shutdown()
+            if self._writer is not None:
+                self._writer.close()
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Write some more rows, soon."""
+        self._settle()
+        self.schema = self.schema or _texts(frame)
+        self.count += frame.height
+        self._pending = self._thread.submit(self._write, frame)
+
+    def _settle(self) -> None:
+        """Wait until what was given is written."""
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+    def _write(self, frame: pl.DataFrame) -> None:
+        import pyarrow.parquet as pq
+
+        table = frame.to_arrow()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression="lz4")
+        self._writer.write_table(table, row_group_size=_ROWS_OF_A_GROUP)
+
+
+def _texts(frame: pl.DataFrame) -> dict[str, str]:
+    return {name: str(kind) for name, kind in frame.schema.items()}

@@ -1,0 +1,131 @@
+"""A file piece by piece, each ending with a whole line, so that never more than a few pieces are in memory."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+from typing import TYPE_CHECKING, BinaryIO
+
+from headrace.errors import HeadraceError
+from headrace.sources.texts import FIX_ORDER, ORDERS, Text, header_of, last_end, utf8
+from headrace.sources.unpack import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from headrace.sources.kinds import Kind
+    from headrace.sources.spec import FileSpec
+
+_READ = 2**20
+
+
+class Digested:
+    """A file that is read from start to end, and the SHA-256 of what was read of it."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name = name
+        self._file = file
+        self._sha = hashlib.sha256()
+        self._read_to_end = False
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises HR302."""
+        try:
+            content = self._file.read(size)
+        except OSError as error:
+            raise HeadraceError("HR302", f"{self._name} cannot be read: {error.strerror}") from error
+        self._sha.update(content)
+        return content
+
+    def digest(self) -> str:
+        """The digest of the whole file: what nobody has read yet is read now."""
+        while not self._read_to_end and self.read(_READ):
+            pass
+        self._read_to_end = True
+        return self._sha.hexdigest()
+
+    def again(self) -> BinaryIO:
+        """The file itself, from its start, for those who read here and there; ask for the digest before."""
+        self._file.seek(0)
+        return self._file
+
+
+def line_pieces(name: str, file: Digested, packed: int, spec: FileSpec, kind: Kind, size: int) -> Iterator[Text]:
+    """The text of a file in pieces of about `size` bytes that end with a line, each after the header of the file.
+
+    `packed` is the size of the file on disk. NDJSON has no header, and is UTF-8 whatever the dialect is.
+
+    Raises:
+        HeadraceError: HR304 to HR306, HR308 and HR323, as for a file that is read at once.
+    """
+    csv = kind.format == "csv"
+    dialect = spec.dialect
+    encoding, quote = (dialect.encoding, dialect.quote) if csv else ("utf-8", None)
+    chunks = stream(name, file, packed, kind.compression, spec.limits, size)
+    if encoding != "utf-8":
+        chunks = _decoded(name, chunks, encoding)
+    header = header_of(dialect) if csv and not dialect.header else b""
+    before = 0
+    for lines in _whole_lines(chunks, quote.encode() if quote else None):
+        plain = utf8(name, lines, before=before)
+        yield Text(header + plain, header.count(b"\n"), before=before)
+        before += plain.count(b"\n")
+        if csv and not header:
+            header = _first_line(plain, quote.encode() if quote else None)
+
+
+def _first_line(text: bytes, quote: bytes | None) -> bytes:
+    """The header of a text: its first line that is not blank."""
+    begin = 0
+    while True:
+        end = _line_end(text, quote, begin)
+        if text[begin:end].strip(b"\r\n") or end >= len(text):
+            return text[begin:end]
+        begin = end
+
+
+def _line_end(text: bytes, quote: bytes | None, begin: int) -> int:
+    end = begin
+    while True:
+        found = text.find(b"\n", end)
+        if found < 0:
+            return len(text)
+        end = found + 1
+        if quote is None or text.count(quote, begin, end) % 2 == 0:
+            return end
+
+
+def _whole_lines(chunks: Iterable[bytes], quote: bytes | None) -> Iterator[bytes]:
+    """The same bytes, cut behind line ends that do not stand in quotation marks."""
+    rest: list[bytes] = []
+    for chunk in chunks:
+        text = b"".join((*rest, chunk))
+        cut = last_end(text, quote)
+        if cut:
+            yield text[:cut]
+        rest = [text[cut:]] if cut < len(text) else []
+    if rest:
+        yield b"".join(rest)
+
+
+def _decoded(name: str, chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Chunks of another encoding in UTF-8. Raises HR308."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    first, lines = True, 0
+    for chunk in chunks:
+        if first and encoding == "utf-16" and not chunk.startswith(ORDERS):
+            raise HeadraceError("HR308", f"{name}: UTF-16 without a byte order mark", fix=FIX_ORDER)
+        text = _decode(name, decoder, chunk, lines, encoding)
+        yield (text.removeprefix("\ufeff") if first else text).encode()
+        lines += text.count("\n")
+        first = False
+    _decode(name, decoder, b"", lines, encoding)
+
+
+def _decode(name: str, decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int, encoding: str) -> str:
+    try:
+        return decoder.decode(chunk, final=not chunk)
+    except UnicodeDecodeError as error:
+        plain = "utf-16-le" if encoding == "utf-16" else encoding
+        line = 1 + lines + error.object[: error.start].decode(plain, errors="ignore").count("\n")
+        raise HeadraceError("HR308", f"{name}, line {line}: not {encoding.upper()}") from None
