@@ -54,6 +54,7 @@ BENCHES = {
     "startup": Bench("benchmarks.startup", "Headrace: --help and plan, from start to end", 99, alone=True),
     "honest": Bench("benchmarks.honest", "The flights' AUC: leaking join, as declared, published daily", 1, alone=True),
     "serving": Bench("benchmarks.serving.bench", "one model behind Headrace and other servers", 3, alone=True),
+    "forest": Bench("benchmarks.serving.forest", "the same with trees that are fully grown", 3, alone=True),
     "lookup": Bench("benchmarks.serving.lookup", "100 entities from the online store, and from Feast's", 3, alone=True),
     "drift": Bench("benchmarks.drift", "50 columns x 1M rows against their reference", 5, alone=True),
     "wide": Bench("benchmarks.drift_wide", "1,000 columns x 10M rows against their reference", 1, alone=True),

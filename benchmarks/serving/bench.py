@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from benchmarks.serving import own
-from benchmarks.serving.project import LARGE, make
+from benchmarks.serving.project import LARGE, Model, make
 from benchmarks.serving.servers import check, load, running
 from benchmarks.support.children import free_port
 from benchmarks.support.children import run as run_command
@@ -20,6 +21,7 @@ from benchmarks.support.ours import environment
 from benchmarks.support.venvs import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.serving.project import Made
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 RIVALS = ("mlserver", "litserve", "bentoml", "mlflow")
 """Folders in `benchmarks.rivals` whose module `serving` has a function `server(made, folder, port)`."""
 CONNECTIONS = (1, 16, 64)
+CHOSEN = "BENCH_RIVALS"
 RAW = ROOT / "benchmarks" / "results" / "raw"
 
 _SECONDS = 4.0
@@ -53,13 +56,18 @@ class _Measured:
 
 
 def run(options: Options) -> list[Result]:
-    """One round of all. The project is made in the first one; what is measured is written to `RAW` as well."""
-    folder = options.scratch / "serving"
+    """One round of all, with boosted trees."""
+    return measure(options, "serving", Model.BOOSTED)
+
+
+def measure(options: Options, name: str, model: Model) -> list[Result]:
+    """One round of all with a model. The project is made in the first one; what is measured goes to `RAW` as well."""
+    folder = options.scratch / name
     folder.mkdir(exist_ok=True)
-    made = make(folder)
+    made = make(folder, model)
     floor = _floor(made, folder)
     found, missing = _ours(made, folder), {}
-    for rival in RIVALS:
+    for rival in _rivals():
         try:
             server = import_module(f"benchmarks.rivals.{rival}.serving").server(made, folder, free_port())
             with running(server, folder) as (started, cold):
@@ -67,8 +75,15 @@ def run(options: Options) -> list[Result]:
         except BenchError as error:
             missing[rival] = str(error)
             print(f"{rival}: {error}", file=sys.stderr)
-    _keep(floor, found, missing)
-    return [*_throughput(floor, found), *_costs(found), *_tail(found)]
+    _keep(name, floor, found, missing)
+    results = [*_throughput(floor, found), *_costs(found), *_tail(found)]
+    return [replace(each, work=f"{name}: {each.work}") for each in results]
+
+
+def _rivals() -> Sequence[str]:
+    """Whom to compare with; the variable names others, or nobody: rivals need not be measured again at each change."""
+    chosen = os.environ.get(CHOSEN)
+    return RIVALS if chosen is None else [each for each in chosen.split(",") if each]
 
 
 def _floor(made: Made, folder: Path) -> dict[str, dict[str, float]]:
@@ -172,10 +187,10 @@ def _tail(found: dict[str, _Measured]) -> list[Result]:
     return sorted(results, key=lambda result: result.work)
 
 
-def _keep(floor: dict[str, dict[str, float]], found: dict[str, _Measured], missing: dict[str, str]) -> None:
+def _keep(name: str, floor: dict[str, dict[str, float]], found: dict[str, _Measured], missing: dict[str, str]) -> None:
     """Write all that this round has found into a file of its own."""
     RAW.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     servers = {name: asdict(each) for name, each in found.items()}
     report = {"at": now.isoformat(timespec="seconds"), "floor": floor, "servers": servers, "not_run": missing}
-    (RAW / f"serving-{now:%Y%m%dT%H%M%S}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (RAW / f"{name}-{now:%Y%m%dT%H%M%S}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from headrace.endpoints import access_log
 from headrace.endpoints.access_log import AccessLog, Handled, open_access_log
-from headrace.endpoints.app import Told
+from headrace.endpoints.exchange import Told
 from headrace.errors import HeadraceError
 from tests.support.application import running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import threading
 from collections import Counter
@@ -376,3 +377,39 @@ def test_many_callers_at_all_times_get_their_own(batches: Batches, log: MemoryLo
 def test_joined_answers_keep_their_type(batches: Batches, log: MemoryLog) -> None:
     asyncio.run(_gathered(*(partial(ask, batches, Double(), each) for each in (1, 2))))
     assert all(each.scored.scores.dtype == np.float64 for each in log.batches)
+
+
+def test_a_version_that_holds_the_loop_up_is_asked_in_a_thread(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = itertools.count()
+    monkeypatch.setattr("headrace.endpoints.batching.time.perf_counter", lambda: next(moments) / 100)
+    served, threads = Double(), list[str]()
+
+    def noted(scores: list[float]) -> Sequence[float]:
+        threads.append(threading.current_thread().name)
+        return scores
+
+    served.make = noted
+
+    async def main() -> None:
+        for _ in range(3):
+            assert await told(ask(batches, served, 1.0)) == [[5.0]]
+
+    asyncio.run(main())
+    assert [name.startswith("scoring") for name in threads] == [False, True, True]
+
+
+def test_rows_are_logged_as_they_came_where_all_of_them_came_so(batches: Batches, log: MemoryLog) -> None:
+    async def main() -> None:
+        served, loop = Double(), asyncio.get_running_loop()
+        for texts in ([b'{"a":1}', b'{"a":2}'], [b'{"a":1}', None]):
+            answers: list[asyncio.Future[tuple[Sequence[str], Scored]]] = []
+            for text in texts:
+                answers.append(loop.create_future())
+                rows = [row(1.0)]
+                batches.add(served, Waiting("delays", rows, [HORIZON], loop.time(), answers[-1], None, text))
+            await told(*answers)
+
+    asyncio.run(main())
+    assert [each.text for each in log.batches] == [b'{"a":1},{"a":2}', None]

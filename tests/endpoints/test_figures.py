@@ -51,8 +51,8 @@ def test_requests_are_counted_by_endpoint_and_status() -> None:
 def test_rows_and_the_age_of_features_are_told() -> None:
     figures = Figures()
     seen: list[dict[str, int | None]] = [{"airports": 1}, {"airports": 4_000_000, "weather": None}]
-    figures.predicted("delays", "a" * 64, Scored(np.ones(2), [{}, {}], seen), 0.25, 5_500_000)
-    figures.predicted("delays", "a" * 64, Scored(np.ones(1), [{}], [{"airports": 5_000_000}]), 0.5, 5_500_000)
+    figures.predicted("delays", "a" * 64, Scored(np.ones(2), [{}, {}], seen), [0.25], 5_500_000)
+    figures.predicted("delays", "a" * 64, Scored(np.ones(1), [{}], [{"airports": 5_000_000}]), [0.5], 5_500_000)
     found = samples(figures.text())
     assert found["headrace_predictions_total", ("delays", "a" * 12)] == 3
     assert found["headrace_feature_age_seconds", ("delays", "airports")] == 0.5
@@ -87,7 +87,7 @@ def test_what_a_version_did_is_read_from_the_files_of_all_processes(tmp_path: Pa
         "from headrace.endpoints.service import Scored\n"
         "figures = Figures()\n"
         "for seconds in (0.002, 0.002, 0.2):\n"
-        "    figures.predicted('delays', 'a' * 64, Scored(np.array([1.0, -2.5]), [{}] * 2, [{}] * 2), seconds, 0)\n"
+        "    figures.predicted('delays', 'a' * 64, Scored(np.array([1.0, -2.5]), [{}] * 2, [{}] * 2), [seconds], 0)\n"
         "figures.failed('delays', 'a' * 64)\n"
         "figures.unloaded('delays', 'b' * 64)\n"
     )

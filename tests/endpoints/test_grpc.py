@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,16 @@ import pytest
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from headrace.endpoints import grpc_server
+from headrace.endpoints.access_log import open_access_log
+from headrace.endpoints.exchange import Told
+from headrace.endpoints.figures import Figures
 from headrace.endpoints.grpc_server import Listening
+from headrace.endpoints.tracing import Tracing
 from headrace.endpoints.v2_messages import METHODS, SERVICE
 from headrace.errors import HeadraceError
 from tests.support.fake_service import FakeService
@@ -335,3 +341,30 @@ def test_without_the_libraries_it_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(HeadraceError, match=r"(?s)HR924.*headrace\[grpc\]"):
         asyncio.run(grpc_server.start(FakeService(), Listening("127.0.0.1:0", MOST_BYTES)))
+
+
+def test_calls_are_counted_traced_and_logged(tmp_path: Path) -> None:
+    exporter, file, figures = InMemorySpanExporter(), tmp_path / "access.log", Figures()
+    log, tracing = open_access_log(str(file), lambda: 1_000_000), Tracing(exporter)
+    watched = running(FakeService(), figures=figures, told=Told(log, tracing))
+    with watched as address, triton.InferenceServerClient(address) as found:
+        headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "authorization": "Bearer s3cret"}
+        found.infer("delays", [tensor("distance", "FP64", np.array([1.5]))], headers=headers)
+        for name, inputs in (("delays", [tensor("distanse", "FP64", np.array([1.5]))]), ("nothing", [])):
+            with pytest.raises(InferenceServerException, match="HR9"):
+                found.infer(name, inputs)
+    log.close()
+    tracing.close()
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    told = [(each["method"], each["path"], each["endpoint"], each["status"]) for each in lines]
+    path = f"/{SERVICE}/ModelInfer"
+    assert told == [("POST", path, "delays", 200), ("POST", path, "delays", 400), ("POST", path, "", 404)]
+    assert lines[0]["trace"] == "a" * 32
+    assert all(each["received"] > 0 for each in lines)
+    assert "s3cret" not in str(lines)
+    spans = exporter.get_finished_spans()
+    assert [each.name for each in spans] == [f"POST {path}"] * 3
+    assert [(each.attributes or {})["http.response.status_code"] for each in spans] == [200, 400, 404]
+    counted = figures.text().decode()
+    assert 'headrace_requests_total{endpoint="delays",status="200"} 1.0' in counted
+    assert 'headrace_requests_total{endpoint="delays",status="400"} 1.0' in counted

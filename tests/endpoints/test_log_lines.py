@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from types import MappingProxyType
@@ -126,3 +127,12 @@ def test_values_that_json_has_no_word_for() -> None:
     assert second.features == {"x": None, "when": "b'x'", "list": [1, None]}
     assert (first.prediction, math.isnan(second.prediction)) == (math.inf, True)
     assert second.seen == {VIEW: Seen("g1", AT)}
+
+
+@given(some.lists(ROWS, min_size=1, max_size=3), some.sampled_from([(",", ":"), (" , ", " : "), (",\t", ":\r")]))
+def test_rows_that_are_logged_as_they_came_are_read_as_all_are(
+    rows: list[dict[str, Any]], marks: tuple[str, str]
+) -> None:
+    logged = replace(batch([str(number) for number in range(len(rows))]), rows=rows)
+    text = ",".join(json.dumps(row, separators=marks) for row in rows).encode()
+    assert decode(encode(replace(logged, text=text))) == decode(encode(logged))

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from headrace.endpoints import tracing as tracing_module
-from headrace.endpoints.app import Told
+from headrace.endpoints.exchange import Told
 from headrace.endpoints.service import Call, Lane
 from headrace.endpoints.tracing import Tracing, tracing_of
 from headrace.errors import HeadraceError

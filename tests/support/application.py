@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from headrace.endpoints.access import Access
-    from headrace.endpoints.app import Told
+    from headrace.endpoints.exchange import Told
     from headrace.endpoints.service import Logged, Served
     from headrace.endpoints.tracing import Tracing
 

@@ -31,6 +31,9 @@ class Received:
     headers: Mapping[str, str]
     body: bytes = b""
 
+    def header(self, name: str, default: str = "") -> str:
+        return self.headers.get(name, default)
+
 
 async def answer(paths: Sequence[Path], method: str, target: str, given: Received) -> Reply | tuple[int, bytes]:
     """The reply of the path that fits, or the status and the body of its error."""

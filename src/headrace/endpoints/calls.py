@@ -56,7 +56,7 @@ class _Handlers:
         body = (
             orjson_loaded(asked.body) if len(asked.body) < LARGE else await asyncio.to_thread(orjson_loaded, asked.body)
         )
-        call, with_features = _call(asked.params["endpoint"], body)
+        call, with_features = _call(asked.params["endpoint"], body, asked.body)
         return Reply(_answer(await self._service.predict(call), with_features=with_features))
 
     async def endpoints(self, _: Asked) -> Reply:
@@ -91,12 +91,16 @@ def orjson_loaded(body: bytes) -> object:
         raise HeadraceError("HR904", f"the body is no JSON: {error}") from error
 
 
-def _call(endpoint: str, body: object) -> tuple[Call, bool]:
+def _call(endpoint: str, body: object, sent: bytes) -> tuple[Call, bool]:
     """The call that a body makes, and whether it asks for features. A bare record, or a list of them, will do."""
+    text = None if b"\n" in sent else sent
     if isinstance(body, list):
         body = {"records": body}
+        text = None if text is None else text.strip()[1:-1]
     elif isinstance(body, dict) and "records" not in body:
         body = {"records": [body]}
+    else:
+        text = None
     if not isinstance(body, dict):
         raise HeadraceError("HR904", "the body is neither an object nor a list of objects")
     for name in body:
@@ -110,7 +114,7 @@ def _call(endpoint: str, body: object) -> tuple[Call, bool]:
         raise HeadraceError("HR904", f"features is {features!r:.40}, not true or false")
     if version is not None and (type(version) is not str or not version):
         raise HeadraceError("HR904", f"version is {version!r:.40}, not a key")
-    return Call(endpoint, records, _moment(body.get("at")), version, _top(body.get("explain", 0))), features
+    return Call(endpoint, records, _moment(body.get("at")), version, _top(body.get("explain", 0)), text), features
 
 
 def _top(value: object) -> int:
@@ -164,9 +168,9 @@ def _described(served: Served) -> Mapping[str, object]:
 
 
 def _refuse_content(asked: Asked) -> None:
-    given = asked.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if given != JSON:
+    given = asked.header("content-type", JSON)
+    if given != JSON and (given := given.partition(";")[0].strip().lower()) != JSON:
         raise HeadraceError("HR905", f"the content type is {given!r:.60}; it takes {JSON}")
-    encoding = asked.headers.get("content-encoding", "identity")
+    encoding = asked.header("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HeadraceError("HR905", f"the body is encoded as {encoding!r:.60}; it is taken as it is")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, suggestion
 
@@ -66,12 +67,12 @@ class Checker:
         names = tuple(rows[0])
         if not all(map(names.__eq__, map(tuple, rows))):
             return False
-        for values in zip(*(row.values() for row in rows), strict=True):  # each is a column
-            types = set(map(type, values))
-            if len(types) != 1 or (types == {float} and not math.isfinite(sum(values))):
+        cells: list[Any] = [row.values() for row in rows]
+        if set(map(type, chain.from_iterable(cells))) == {float}:
+            if not math.isfinite(sum(chain.from_iterable(cells))):
                 return False
-            if types == {int} and not (_is_number(min(values)) and _is_number(max(values))):
-                return False
+        elif not all(map(_is_column, zip(*cells, strict=True))):
+            return False
         self._check_row(0, rows[0])  # what fits one of them fits all
         return True
 
@@ -100,10 +101,18 @@ class Checker:
                 raise HeadraceError("HR909", f"row {n} lacks {name!r}")
 
 
+def _is_column(values: Sequence[Any]) -> bool:
+    """Whether values are of one type, and numbers such as a record may hold. Very large floats may look as if not."""
+    types = set(map(type, values))
+    if types == {float}:
+        return math.isfinite(sum(values))
+    return len(types) == 1 and (types != {int} or (_is_number(min(values)) and _is_number(max(values))))
+
+
 def _are_finite(row: Row, floats: Sequence[str], integers: Sequence[str]) -> bool:
     """Whether floats, by their sum, and integers are what a record may hold. Very large floats may look as if not."""
     total = sum([row[name] for name in floats])  # type: ignore[misc]  # they are floats
-    return math.isfinite(total) and all(_is_number(row[name]) for name in integers)
+    return math.isfinite(total) and (not integers or all(_is_number(row[name]) for name in integers))
 
 
 def _is_number(value: object) -> bool:

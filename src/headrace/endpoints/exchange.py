@@ -1,4 +1,7 @@
-"""What a protocol over HTTP asks of the server that it is mounted in: routes, from what is asked to a reply."""
+"""What a protocol over HTTP asks of the server that it is mounted in: routes, from what is asked to a reply.
+
+And who is told of each request, whatever it came by.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,22 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from headrace.endpoints.access_log import AccessLog
+    from headrace.endpoints.tracing import Tracing
     from headrace.errors import HeadraceError
 
     Handler = Callable[["Asked"], Awaitable["Reply"]]
 
 JSON: Final = "application/json"
 LARGE: Final = 1 << 20  # bytes of a body, from which on it is read in a thread: other requests go on meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told of each request, besides those who count."""
+
+    log: AccessLog | None = None
+    tracing: Tracing | None = None
 
 
 class Asked(Protocol):
@@ -27,9 +40,8 @@ class Asked(Protocol):
     def query(self) -> Mapping[str, str]:
         """What follows the question mark, decoded."""
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, by their names in lower case."""
+    def header(self, name: str, default: str = "") -> str:
+        """A header, by its name in lower case; the default where it is not there."""
 
     @property
     def body(self) -> bytes:

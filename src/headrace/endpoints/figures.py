@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.endpoints.service import Scored
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -88,8 +90,11 @@ class Figures:
         children[0].inc()
         children[1].observe(seconds)
 
-    def predicted(self, endpoint: str, version: str, scored: Scored, seconds: float, now: int) -> None:
-        """Count one answer of a version, and how old its features were. `now`: microseconds since 1970."""
+    def predicted(self, endpoint: str, version: str, scored: Scored, seconds: Sequence[float], now: int) -> None:
+        """Count what a version scored in one turn, and how old its features were.
+
+        `seconds` is how long each request took, `now` microseconds since 1970.
+        """
         children = self._predicted.get((endpoint, version))
         if children is None:
             labels = (endpoint, version[:SHOWN])
@@ -98,7 +103,8 @@ class Figures:
         rows, scores, answers = children
         rows.inc(len(scored.scores))
         scores.inc(float(scored.scores.sum()))
-        answers.observe(seconds)
+        for each in seconds:
+            answers.observe(each)
         for view, moment in scored.seen[-1].items() if scored.seen else ():
             if moment is not None:
                 age = self._ages.get((endpoint, view))

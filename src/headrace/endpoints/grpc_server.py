@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from headrace.endpoints.access_log import SHOWN, Handled
+from headrace.endpoints.exchange import Told
+from headrace.endpoints.statuses import status_of
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
+    from headrace.endpoints.figures import Figures
     from headrace.endpoints.service import Service
 
 LOG: Final = logging.getLogger(__name__)
@@ -28,6 +34,8 @@ CODES: Final = {
     "HR919": "INTERNAL",
 }
 
+_OK: Final = 200
+
 
 def nobody_is_refused(_: str | None) -> None:
     """The check of a server without tokens."""
@@ -39,7 +47,7 @@ class Listening:
 
     `address` is HOST:PORT; with port 0 the system chooses one. `allow` is handed what the metadata "authorization"
     says, and raises HR911 or HR912. `tls` is the private key and the chain of certificates, both PEM. Several
-    processes may listen on one address with `shared`.
+    processes may listen on one address with `shared`. Each call is counted in `figures`, and `told` is told of it.
     """
 
     address: str
@@ -47,6 +55,8 @@ class Listening:
     allow: Callable[[str | None], None] = nobody_is_refused
     tls: tuple[bytes, bytes] | None = None
     shared: bool = False
+    figures: Figures | None = None
+    told: Told = field(default_factory=Told)
 
 
 class GrpcServer:
@@ -77,10 +87,9 @@ async def start(service: Service, listening: Listening) -> GrpcServer:
             ("grpc.so_reuseport", int(listening.shared)),
         ]
     )
-    methods = Methods(service)
+    methods, watch = Methods(service), _Watch(service, listening)
     handlers = {
-        name: grpc.unary_unary_rpc_method_handler(_handler(name, getattr(methods, name), listening.allow))
-        for name in METHODS
+        name: grpc.unary_unary_rpc_method_handler(_handler(name, getattr(methods, name), watch)) for name in METHODS
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = _bind(server, listening)
@@ -102,40 +111,92 @@ def _bind(server: Any, listening: Listening) -> int:  # noqa: ANN401 - grpcio ha
 
 
 def _handler(
-    name: str, method: Callable[[Any], Awaitable[Any]], allow: Callable[[str | None], None]
+    name: str, method: Callable[[Any], Awaitable[Any]], watch: _Watch
 ) -> Callable[[bytes, Any], Awaitable[bytes]]:
     """The method from bytes to bytes, with its errors as statuses of gRPC."""
     import grpc
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    from headrace.endpoints.v2_messages import CLASSES
+    from headrace.endpoints.v2_messages import CLASSES, SERVICE
 
     read = CLASSES[f"{name}Request"].FromString
 
-    async def handle(raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpcio has no types
+    async def answered(raw: bytes, call: _Call) -> bytes:
         try:
             if name not in OPEN:
-                allow(_authorization(context))
-            answer: bytes = (await method(read(raw))).SerializeToString()
+                watch.listening.allow(call.metadata.get("authorization"))
+            request = read(raw)
+            call.endpoint = getattr(request, "model_name", "") or getattr(request, "name", "")
+            answer: bytes = (await method(request)).SerializeToString()
         except HeadraceError as error:
-            refusal = error
+            call.refusal = error
         except DecodeError as error:
-            refusal = HeadraceError("HR926", f"the message of {name} cannot be read: {error}")
+            call.refusal = HeadraceError("HR926", f"the message of {name} cannot be read: {error}")
         except Exception:
             LOG.exception("the gRPC method %s failed", name)
-            refusal = HeadraceError("HR919", f"the method {name} failed")
+            call.refusal = HeadraceError("HR919", f"the method {name} failed")
         else:
             return answer
-        await context.abort(
-            grpc.StatusCode[CODES.get(refusal.code, "INVALID_ARGUMENT")], f"{refusal.code} {refusal.what}"
-        )
-        raise AssertionError
+        return b""
+
+    async def handle(raw: bytes, context: Any) -> bytes:  # noqa: ANN401 - grpcio has no types
+        metadata = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
+        call = _Call(f"/{SERVICE}/{name}", metadata, len(raw))
+        with watch.call(call):
+            answer = await answered(raw, call)
+            call.sent = len(answer)
+        if call.refusal is not None:
+            code = CODES.get(call.refusal.code, "INVALID_ARGUMENT")
+            await context.abort(grpc.StatusCode[code], f"{call.refusal.code} {call.refusal.what}")
+        return answer
 
     return handle
 
 
-def _authorization(context: Any) -> str | None:  # noqa: ANN401 - grpcio has no types
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
-            return str(value)
-    return None
+@dataclass(slots=True)
+class _Call:
+    """One call: what it asked for, and what became of it. Sizes are in bytes."""
+
+    path: str
+    metadata: Mapping[str, str]
+    received: int
+    endpoint: str = ""
+    sent: int = 0
+    refusal: HeadraceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Counts calls, traces them and has them logged, as those over HTTP are: to HTTP/2 each is a POST."""
+
+    service: Service
+    listening: Listening
+
+    @contextmanager
+    def call(self, call: _Call) -> Iterator[None]:
+        """A call that is answered within the block. One that its caller breaks off is told to nobody."""
+        listening, began = self.listening, time.perf_counter()
+        tracing = listening.told.tracing
+        with nullcontext() if tracing is None else tracing.request(_scope(call, listening)) as span:
+            yield
+            status = _OK if call.refusal is None else status_of(call.refusal)
+            seconds = time.perf_counter() - began
+            known = call.endpoint if call.endpoint in self.service.traffic.endpoints() else ""
+            if listening.figures is not None:
+                listening.figures.answered(known, status, seconds)
+            if span is not None:
+                span.ends("POST", call.path, status)
+            if listening.told.log is not None:
+                trace = None if span is None else span.trace_id
+                sizes = call.received, call.sent
+                listening.told.log.add(Handled("POST", call.path[:SHOWN], known, status, seconds, *sizes, trace))
+
+
+def _scope(call: _Call, listening: Listening) -> Mapping[str, Any]:
+    """The call as the tracing of requests takes it."""
+    return {
+        "method": "POST",
+        "path": call.path,
+        "scheme": "http" if listening.tls is None else "https",
+        "headers": [(name.encode(), value.encode()) for name, value in call.metadata.items()],
+    }

@@ -22,7 +22,8 @@ _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 def encode(batch: Logged) -> bytes:
     """One line, which ends with a newline and holds no other.
 
-    Features that are just what was sent are not written twice: null stands for them. What JSON has no word for becomes
+    Features that are just what was sent are not written twice: null stands for them. Rows that came as JSON are written
+    as they came. What JSON has no word for becomes
     text, except for a feature that is no number or infinite: that becomes null.
     """
     scored = batch.scored
@@ -35,7 +36,7 @@ def encode(batch: Logged) -> bytes:
         "generations": batch.generations,
         "ids": batch.ids,
         "cutoffs": batch.cutoffs,
-        "rows": batch.rows,
+        "rows": batch.rows if batch.text is None else orjson.Fragment(b"[%b]" % batch.text),
         "features": None if all(map(is_, scored.features, batch.rows)) else scored.features,
         "seen": scored.seen,
         "predictions": scores_as_json(scored.scores.tolist()),
@@ -44,7 +45,7 @@ def encode(batch: Logged) -> bytes:
     try:
         return orjson.dumps(content, _plain, _OPTIONS)
     except TypeError:  # a whole number of more than 64 bits, half a character, a name that is no text
-        return json.dumps(_tamed(content), separators=(",", ":")).encode() + b"\n"
+        return json.dumps(_tamed(content | {"rows": batch.rows}), separators=(",", ":")).encode() + b"\n"
 
 
 def _plain(value: object) -> Json:

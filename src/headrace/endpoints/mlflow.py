@@ -68,7 +68,7 @@ class _Handlers:
 
     def _read(self, asked: Asked) -> Call:
         """The call that a body makes. Raises HR901, HR902, HR904, HR905, HR920, HR921, HR922, HR923."""
-        is_csv = _is_csv(asked.headers)
+        is_csv = _is_csv(asked)
         endpoint = self._endpoint(asked.query)
         if is_csv:
             served = self._service.traffic.versions(endpoint)
@@ -107,9 +107,9 @@ def _params(given: Mapping[str, object]) -> tuple[int | None, str | None]:
     return (at if isinstance(at, int) else None), (key if isinstance(key, str) else None)
 
 
-def _is_csv(headers: Mapping[str, str]) -> bool:
+def _is_csv(asked: Asked) -> bool:
     """Whether the body is CSV and not JSON. Raises HR905 for anything else; without a type it is taken for JSON."""
-    given, _, options = headers.get("content-type", JSON).partition(";")
+    given, _, options = asked.header("content-type", JSON).partition(";")
     kind = given.strip().lower()
     if kind not in (JSON, CSV):
         raise HeadraceError("HR905", f"the content type is {kind!r}; it takes {JSON} or {CSV}")
@@ -117,7 +117,7 @@ def _is_csv(headers: Mapping[str, str]) -> bool:
         name, _, value = option.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in CHARSETS:
             raise HeadraceError("HR905", f"the charset is {value.strip()!r}; it takes utf-8")
-    encoding = headers.get("content-encoding", "identity")
+    encoding = asked.header("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HeadraceError("HR905", f"the body is encoded as {encoding!r}; it is taken as it is")
     return kind == CSV

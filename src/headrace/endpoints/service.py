@@ -97,13 +97,17 @@ class Lanes(Traffic, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, whatever protocol it came by. `at` is the cut-off in microseconds; None: now."""
+    """One request, whatever protocol it came by. `at` is the cut-off in microseconds; None: now.
+
+    `text` is the rows as JSON, one after the other with commas between, on one line, where the caller sent them so.
+    """
 
     endpoint: str
     rows: Sequence[Mapping[str, object]]
     at: int | None = None
     version: str | None = None
     top: int = 0  # how many contributions to say
+    text: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ class Logged:
     """What one version made in one turn, as it goes to the log.
 
     `at` is when it was answered, in microseconds since 1970; `micros` how long each request had waited and taken;
-    `stage` is that of the lane. What is of the stage "shadow" was given to nobody.
+    `stage` is that of the lane. What is of the stage "shadow" was given to nobody. `text` is the rows as in `Call`.
     """
 
     endpoint: str
@@ -137,6 +141,7 @@ class Logged:
     scored: Scored
     micros: Sequence[int]
     stage: str | None = None
+    text: bytes | None = None
 
 
 class PredictionLog(Protocol):

@@ -87,7 +87,7 @@ class _Handlers:
     def _read(self, asked: Asked) -> tuple[v2_wire.Infer, Call]:
         """The request and the call that it makes; its values are read once its inputs are known to be right."""
         name, key = asked.params["name"], asked.params.get("version")
-        infer = v2_wire.parse(asked.body, asked.headers.get(v2_wire.HEADER_LENGTH))
+        infer = v2_wire.parse(asked.body, asked.header(v2_wire.HEADER_LENGTH) or None)
         v2_calls.refuse_heads(self._service, name, key, infer.heads)
         inputs = v2_calls.Inputs(infer.heads, infer.columns())
         return infer, v2_calls.call_of(name, key, inputs, infer.parameters)
@@ -99,9 +99,9 @@ def _readiness(said: dict[str, object]) -> Reply:
 
 def _refuse_content(asked: Asked) -> None:
     """Refuse a body of another type, or one that is compressed. Without a type it is taken for JSON."""
-    given = asked.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    given = asked.header("content-type", JSON).partition(";")[0].strip().lower()
     if given not in CONTENT_TYPES:
         raise HeadraceError("HR905", f"the content type is {given!r}; it takes {' or '.join(CONTENT_TYPES)}")
-    encoding = asked.headers.get("content-encoding", "identity")
+    encoding = asked.header("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HeadraceError("HR905", f"the body is encoded as {encoding!r}; it is taken as it is")

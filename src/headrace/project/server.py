@@ -6,6 +6,7 @@ It answers on a socket that it was handed, follows the ledger, and ends when its
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -13,7 +14,6 @@ import signal
 import socket
 import sys
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from threading import Event, Thread
@@ -28,7 +28,8 @@ from headrace.endpoints import grpc_server
 from headrace.endpoints.access import Access
 from headrace.endpoints.access_log import open_access_log
 from headrace.endpoints.answering import AnsweringService, Limits
-from headrace.endpoints.app import Application, Told
+from headrace.endpoints.app import Application
+from headrace.endpoints.exchange import Told
 from headrace.endpoints.figures import Figures, count_as_one_process
 from headrace.endpoints.log import SegmentLog
 from headrace.endpoints.tracing import tracing_of
@@ -40,16 +41,16 @@ from headrace.project.traffic import LiveTraffic
 
 if TYPE_CHECKING:
     from headrace.errors import HeadraceError
-    from headrace.ports.clock import Clock
     from headrace.ports.ledger import Ledger
 
 TOKEN = "HEADRACE_TOKEN"  # noqa: S105 - the name of a variable, not a token
 ADMIN_TOKEN = "HEADRACE_ADMIN_TOKEN"  # noqa: S105
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK = 0.1
 """Seconds between two looks whether the ledger has moved."""
 _GRACE = 10
 """Seconds that requests under way have to end, when the server is told to."""
+_YOUNG = 20_000
+"""New containers after which the collector looks for cycles: a large request makes thousands, and no cycle."""
 _log = logging.getLogger("headrace.server")
 
 
@@ -90,23 +91,25 @@ def main() -> None:
     _refresh(traffic)
     log = SegmentLog(FileSegments(folder_of(settings.state, options.environment)), clock, _tell_of_log)
     tracing = tracing_of(os.environ)
-    access_log = open_access_log(options.access_log, lambda: _micros(clock)) if options.access_log else None
-    service = AnsweringService(traffic, log, lambda: _micros(clock), Limits(), figures)
+    access_log = open_access_log(options.access_log, clock.micros) if options.access_log else None
+    service = AnsweringService(traffic, log, clock.micros, Limits(), figures)
     service.tracing = tracing
     service.measure_by(clock.monotonic)
     access = Access(os.environ.get(TOKEN), os.environ.get(ADMIN_TOKEN))
     page = files("headrace.endpoints").joinpath("page.html").read_bytes()
-    application = Application(
-        service, figures, lambda: log.waiting + log.dropped, page=page, access=access, told=Told(access_log, tracing)
-    )
+    told = Told(access_log, tracing)
+    application = Application(service, figures, lambda: log.waiting + log.dropped, page=page, access=access, told=told)
+    over_grpc = None if options.grpc is None else _grpc_listening(access, options, figures, told)
     server = uvicorn.Server(_config(application, options))
     stopping = Event()
     Thread(target=_follow, args=(ledger, seen, traffic, stopping), daemon=True).start()
     Thread(target=_end_with_parent, args=(options.lifeline, server, service), daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again once it has ended
         signal.signal(number, lambda *_: None)
+    gc.freeze()  # what is loaded stays: no collection needs to look at it
+    gc.set_threshold(_YOUNG)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_answer(server, service, access, options))
+        runner.run(_answer(server, service, over_grpc, options))
     stopping.set()
     log.close()
     for each in (access_log, tracing):
@@ -115,9 +118,11 @@ def main() -> None:
     ledger.close()
 
 
-async def _answer(server: uvicorn.Server, service: AnsweringService, access: Access, options: Options) -> None:
+async def _answer(
+    server: uvicorn.Server, service: AnsweringService, over_grpc: grpc_server.Listening | None, options: Options
+) -> None:
     """Answer over HTTP, and over gRPC where that is asked for, until told to end."""
-    grpc = None if options.grpc is None else await grpc_server.start(service, _grpc_listening(access, options))
+    grpc = None if over_grpc is None else await grpc_server.start(service, over_grpc)
     beats = asyncio.create_task(beat(options.heart))
     await asyncio.sleep(0)  # the first beat comes before anybody may rely on this process
     os.write(options.ready, b"r")
@@ -128,7 +133,7 @@ async def _answer(server: uvicorn.Server, service: AnsweringService, access: Acc
     await service.close()
 
 
-def _grpc_listening(access: Access, options: Options) -> grpc_server.Listening:
+def _grpc_listening(access: Access, options: Options, figures: Figures, told: Told) -> grpc_server.Listening:
     tls = None
     if options.certificate is not None and options.private_key is not None:
         tls = Path(options.private_key).read_bytes(), Path(options.certificate).read_bytes()
@@ -138,6 +143,8 @@ def _grpc_listening(access: Access, options: Options) -> grpc_server.Listening:
         allow=lambda given: access.check((given or "").encode()),
         tls=tls,
         shared=True,
+        figures=figures,
+        told=told,
     )
 
 
@@ -149,6 +156,7 @@ def _config(application: Application, options: Options) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing is done with the address of a caller
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,
@@ -186,10 +194,6 @@ def _end_with_parent(lifeline: int, server: uvicorn.Server, service: AnsweringSe
     os.read(lifeline, 1)
     service.drain()
     server.should_exit = True
-
-
-def _micros(clock: Clock) -> int:
-    return (clock.now() - _EPOCH) // timedelta(microseconds=1)
 
 
 if __name__ == "__main__":
