@@ -379,11 +379,9 @@ def test_joined_answers_keep_their_type(batches: Batches, log: MemoryLog) -> Non
     assert all(each.scored.scores.dtype == np.float64 for each in log.batches)
 
 
-def test_a_version_that_holds_the_loop_up_is_asked_in_a_thread(
-    batches: Batches, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_holds_the_loop_up_is_asked_in_a_thread(batches: Batches) -> None:
     moments = itertools.count()
-    monkeypatch.setattr("headrace.endpoints.batching.time.perf_counter", lambda: next(moments) / 100)
+    batches.stopwatch = lambda: next(moments) / 100
     served, threads = Double(), list[str]()
 
     def noted(scores: list[float]) -> Sequence[float]:

@@ -48,7 +48,7 @@ class AnsweringService:
         self, traffic: Lanes, log: PredictionLog, now: Callable[[], int], limits: Limits, figures: Figures
     ) -> None:
         self._traffic = traffic
-        self._figures = figures
+        self.figures = figures
         self._now = now
         self.limits = limits
         self.batches = Batches(log, now, limits.seconds, limits.waiting)
@@ -63,7 +63,7 @@ class AnsweringService:
 
     def measure_by(self, seconds: Callable[[], float]) -> None:
         """Tell time by a clock that is finer than the loop's, which may stand still for a millisecond."""
-        self.seconds = self.batches.seconds = seconds
+        self.seconds = self.batches.seconds = self.batches.stopwatch = seconds
 
     @property
     def traffic(self) -> Lanes:
@@ -110,7 +110,7 @@ class AnsweringService:
         """What the caller should know although there is an answer."""
         unknown = self._checker(served).unknown(call.rows)
         for _, name, _ in unknown:
-            self._figures.unknown(call.endpoint, name)
+            self.figures.unknown(call.endpoint, name)
         told = [
             f"row {n}: {name!r} is {value!r:.60}, unknown to the model: it counts as missing"
             for n, name, value in unknown
@@ -128,7 +128,7 @@ class AnsweringService:
             return await (answer if self.tracing is None else self.tracing.scored(answer, call, lane))
         except HeadraceError as error:
             if status_of(error) >= _SERVER_ERROR:
-                self._figures.failed(call.endpoint, lane.served.key)
+                self.figures.failed(call.endpoint, lane.served.key)
             raise
 
     def _ask_besides(self, shadow: Lane, call: Call, cutoff: int) -> None:
@@ -143,7 +143,7 @@ class AnsweringService:
         try:
             self._checker(shadow.served).check(call.rows)
         except HeadraceError as error:  # a row that the present version takes must be taken by the next one
-            self._figures.failed(call.endpoint, shadow.served.key)
+            self.figures.failed(call.endpoint, shadow.served.key)
             _log.debug("shadow %s: %s %s", shadow.served.key[:12], error.code, error.what)
             return
         with suppress(HeadraceError):  # it is counted

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -96,6 +95,7 @@ class Batches:
         self._sweeping: asyncio.TimerHandle | None = None
         self.sizes: Callable[[int], None] = lambda _: None
         self.told: Told = lambda *_: None
+        self.stopwatch: Callable[[], float] = lambda: 0.0  # seconds, in any thread; by the default, nothing takes any
         self.seconds: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 
     @property
@@ -152,9 +152,9 @@ class Batches:
 
     def _timed(self, served: Served, batch: Sequence[Waiting], rows: int) -> list[Scored | HeadraceError]:
         """The scores of each request; notes how many seconds a row took."""
-        began = time.perf_counter()
+        began = self.stopwatch()
         found = _scored(served, batch)
-        cost, known = (time.perf_counter() - began) / rows, self._costs.get(served, 0.0)
+        cost, known = (self.stopwatch() - began) / rows, self._costs.get(served, 0.0)
         self._costs[served] = cost if cost < known else known + _DOUBT * (cost - known)
         return found
 

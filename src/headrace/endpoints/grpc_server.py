@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +46,8 @@ class Listening:
 
     `address` is HOST:PORT; with port 0 the system chooses one. `allow` is handed what the metadata "authorization"
     says, and raises HR911 or HR912. `tls` is the private key and the chain of certificates, both PEM. Several
-    processes may listen on one address with `shared`. Each call is counted in `figures`, and `told` is told of it.
+    processes may listen on one address with `shared`. Each call is counted in `figures`, and `told` is told of it;
+    how long it took is told by `seconds`.
     """
 
     address: str
@@ -56,6 +56,7 @@ class Listening:
     tls: tuple[bytes, bytes] | None = None
     shared: bool = False
     figures: Figures | None = None
+    seconds: Callable[[], float] = lambda: 0.0
     told: Told = field(default_factory=Told)
 
 
@@ -175,12 +176,12 @@ class _Watch:
     @contextmanager
     def call(self, call: _Call) -> Iterator[None]:
         """A call that is answered within the block. One that its caller breaks off is told to nobody."""
-        listening, began = self.listening, time.perf_counter()
+        listening, began = self.listening, self.listening.seconds()
         tracing = listening.told.tracing
         with nullcontext() if tracing is None else tracing.request(_scope(call, listening)) as span:
             yield
             status = _OK if call.refusal is None else status_of(call.refusal)
-            seconds = time.perf_counter() - began
+            seconds = self.listening.seconds() - began
             known = call.endpoint if call.endpoint in self.service.traffic.endpoints() else ""
             if listening.figures is not None:
                 listening.figures.answered(known, status, seconds)

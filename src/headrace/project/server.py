@@ -99,7 +99,7 @@ def main() -> None:
     page = files("headrace.endpoints").joinpath("page.html").read_bytes()
     told = Told(access_log, tracing)
     application = Application(service, figures, lambda: log.waiting + log.dropped, page=page, access=access, told=told)
-    over_grpc = None if options.grpc is None else _grpc_listening(access, options, figures, told)
+    over_grpc = None if options.grpc is None else _grpc_listening(service, access, options, told)
     server = uvicorn.Server(_config(application, options))
     stopping = Event()
     Thread(target=_follow, args=(ledger, seen, traffic, stopping), daemon=True).start()
@@ -133,7 +133,7 @@ async def _answer(
     await service.close()
 
 
-def _grpc_listening(access: Access, options: Options, figures: Figures, told: Told) -> grpc_server.Listening:
+def _grpc_listening(service: AnsweringService, access: Access, options: Options, told: Told) -> grpc_server.Listening:
     tls = None
     if options.certificate is not None and options.private_key is not None:
         tls = Path(options.private_key).read_bytes(), Path(options.certificate).read_bytes()
@@ -143,7 +143,8 @@ def _grpc_listening(access: Access, options: Options, figures: Figures, told: To
         allow=lambda given: access.check((given or "").encode()),
         tls=tls,
         shared=True,
-        figures=figures,
+        figures=service.figures,
+        seconds=service.seconds,
         told=told,
     )
 
