@@ -5,20 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.errors import HeadraceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from headrace.ports.reading import Reader
     from headrace.ports.records import Version
     from headrace.ports.stores import Stores
 
 
+def _no_database(name: str) -> Reader:
+    raise HeadraceError("HR340", f"there is no database {name!r} here")
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The world around a project: its folder, and the stores that keep what was seen of things that change."""
+    """The world around a project: its folder, and the stores that keep what was seen of things that change.
+
+    `database` answers the database of a name in the settings, or raises HR340 and HR341.
+    """
 
     project: Path
     stores: Stores
+    database: Callable[[str], Reader] = _no_database
 
 
 def _nothing() -> Sequence[Version]:

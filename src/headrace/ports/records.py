@@ -301,12 +301,16 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One immutable piece of a source: `id` names it to people, `digest` is of its content, `size` in bytes."""
+    """One immutable piece of a source: `id` names it to people, `digest` is of its content, `size` in bytes.
+
+    `location` tells where what was observed lies, where it is not found by its id; `facts` are kept with it.
+    """
 
     id: str
     digest: str
     size: int
     location: str = ""
+    facts: Facts = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Settings:
     keep: timedelta = timedelta(days=30)
     quarantine_share: float = 0.05
     notify: tuple[Channel, ...] = ()
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)  # an address may hold a password
 
     @property
     def state(self) -> Path:
@@ -97,6 +98,8 @@ def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML val
         return channels(value, path)
     if name == "memory":
         return _memory(value, path)
+    if name == "databases":
+        return _databases(value, path)
     if name == "quarantine_share":
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a number from 0 to 1.")
@@ -116,6 +119,17 @@ def _memory(value: object, path: Path) -> int:
         fix = 'Use a size of at least 128 MiB, such as memory = "2GiB".'
         raise HeadraceError("HR803", f"{path}: memory is {value!r}", fix=fix)
     return found
+
+
+def _databases(table: object, path: Path) -> dict[str, str]:
+    """The addresses of `[databases]`; an error never shows one."""
+    if not isinstance(table, dict):
+        fix = 'Write [databases], and below it NAME = "postgresql://...", or NAME = "env:VARIABLE".'
+        raise HeadraceError("HR803", f"{path}: databases is no table", fix=fix)
+    for name, address in table.items():
+        if not isinstance(address, str) or not address:
+            raise HeadraceError("HR803", f"{path}: databases.{name} is no text", fix="Use a text in quotes.")
+    return dict(table)
 
 
 def channels(tables: object, path: Path) -> tuple[Channel, ...]:

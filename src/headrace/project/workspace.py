@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +16,7 @@ from headrace.errors import HeadraceError
 from headrace.graph.coding import code_of_graph
 from headrace.ports.outside import Outside
 from headrace.project import settings as project_settings
+from headrace.project.databases import open_reader
 from headrace.project.loading import forget, load_pipeline
 from headrace.project.pacing import Pacing
 from headrace.project.stores import open_database, open_ledger, open_stores
@@ -106,7 +107,7 @@ class Workspace:
     @cached_property
     def outside(self) -> Outside:
         """The world around the project."""
-        return Outside(self.settings.folder, self.stores)
+        return Outside(self.settings.folder, self.stores, partial(open_reader, self.settings))
 
     @cached_property
     def owners(self) -> OwnerLocks:

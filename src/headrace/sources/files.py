@@ -17,6 +17,7 @@ from headrace.ports.work import MEMORY
 from headrace.sources.digests import DigestCache
 from headrace.sources.kinds import kind_of
 from headrace.sources.options import Options, checked, dialect_of, limits_of, removed_of
+from headrace.sources.origin import Origin
 from headrace.sources.spec import FileSpec
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _SHOWN = 3
 _PYTHON_TYPES = {str: "String", int: "Int64", float: "Float64", bool: "Boolean", date: "Date", datetime: "Datetime"}
 
 
-class Files(FileSpec):
+class Files(FileSpec, Origin):
     """Files as the origin of a source. See `files`."""
 
     def observe(self, outlook: Outlook) -> tuple[Batch, ...]:
@@ -170,13 +171,14 @@ def files(
             an option that does not fit.
     """
     checked(kind_of(pattern), options, nulls=bool(set(null_values) - {""}))
-    types = {name: _type(name, kind) for name, kind in (schema or {}).items()}
+    types = {name: declared_type(name, kind) for name, kind in (schema or {}).items()}
     nulls = tuple(sorted({"", *null_values}))
     sheet, hive = options.get("sheet"), options.get("hive", False)
     return Files(pattern, types, nulls, dialect_of(options), sheet, hive, limits_of(options), removed_of(options))
 
 
-def _type(name: str, kind: ColumnType) -> pl.DataType:
+def declared_type(name: str, kind: ColumnType, of: str = "files") -> pl.DataType:
+    """What is declared of a column as a type that can be landed. Raises HR318 for one that cannot."""
     import polars as pl
 
     from headrace.sources.types import dtype
@@ -188,7 +190,7 @@ def _type(name: str, kind: ColumnType) -> pl.DataType:
     except (HeadraceError, TypeError):
         declared = pl.Null()
     if isinstance(declared, pl.Null):
-        raise HeadraceError("HR318", f"files(schema={{{name!r}: {kind!r}}})")
+        raise HeadraceError("HR318", f"{of}(schema={{{name!r}: {kind!r}}})")
     return declared
 
 

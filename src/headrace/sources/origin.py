@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import polars as pl
 
     from headrace.ports.outside import Outlook
     from headrace.ports.records import Batch, Facts, Observation, Ref, Version
@@ -39,8 +41,25 @@ class Origin(Protocol):
         What may have changed when it is landed is put into the store here, and the location of the batch tells where.
         """
 
-    def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
-        """What to make a version of, where `before` is published."""
+    def settled(
+        self,
+        observation: Observation,
+        before: Version | None,  # noqa: ARG002 - the rule by default needs nothing of it
+        excluded: frozenset[str],  # noqa: ARG002 - the same
+    ) -> Observation:
+        """What to make a version of, where `before` is published: by default just what was observed."""
+        return observation
+
+    @property
+    def grows(self) -> bool:
+        """Whether each batch only adds rows to those of the others."""
+        return True
+
+    def whole(self, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+        """The rows of a version, out of those of its batches in order."""
+        import polars as pl
+
+        return pl.concat(frames)
 
     def land(self, batch: Batch, context: Context) -> Landing:
         """Put the rows of an observed batch into the store. Called in a worker."""

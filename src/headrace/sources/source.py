@@ -99,10 +99,8 @@ class Source(RowsNode):
         return Manifest(step.key, dict(sorted(landed.outputs.items())), facts)
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
-        """All rows, batch after batch in the order of their ids."""
-        import polars as pl
-
-        return pl.concat([frame for _, frame in self.read_batches(version, stores)])
+        """All rows, batch after batch in the order of their ids, less those that others have taken the place of."""
+        return self.of.whole([frame for _, frame in self.read_batches(version, stores)])
 
     def read_batches(
         self, version: Version, stores: Stores, ids: Iterable[str] | None = None
