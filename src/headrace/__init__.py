@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from headrace.project.opened import Environment, open  # noqa: A004 - read as `headrace.open`
     from headrace.runtime.schedule import cron, every
     from headrace.runtime.triggers import by_hand, event, new_data, published
-    from headrace.sources.database import database
     from headrace.sources.files import files
     from headrace.sources.source import Source
     from headrace.tables.contract import Contract, column
@@ -57,7 +56,6 @@ _HOME = {
     "column": "tables.contract",
     "count": "features.aggregates",
     "cron": "runtime.schedule",
-    "database": "sources.database",
     "drift": "monitors.measures",
     "estimated": "monitors.measures",
     "event": "runtime.triggers",
@@ -102,7 +100,6 @@ __all__ = [
     "column",
     "count",
     "cron",
-    "database",
     "drift",
     "estimated",
     "event",

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from headrace.errors import HeadraceError
-from headrace.sources.database import database
+from headrace.sources import database
 from tests.sources.databases.places import Landing
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from headrace.adapters.reading_mariadb import MariadbReader
 from headrace.adapters.reading_postgres import PostgresReader
 from headrace.adapters.reading_sqlite import SqliteReader
 from headrace.errors import HeadraceError
-from headrace.sources.database import database
+from headrace.sources import database
 from tests.sources.databases.places import Landing, MariadbPlace, PostgresPlace
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.sources.database import database
+from headrace.sources import database
 from tests.sources.databases.places import Landing, SqlitePlace
 
 OVERLAP = 5
