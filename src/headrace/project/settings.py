@@ -94,12 +94,9 @@ def _refuse_unknown(content: Mapping[str, object], known: Iterable[str], path: P
 def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML values, checked here
     if name == "keep":
         return duration(value)
-    if name == "notify":
-        return channels(value, path)
-    if name == "memory":
-        return _memory(value, path)
-    if name == "databases":
-        return _databases(value, path)
+    own = {"notify": channels, "memory": _memory, "databases": _databases}
+    if name in own:
+        return own[name](value, path)
     if name == "quarantine_share":
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise HeadraceError("HR803", f"{path}: {name} is {value!r}", fix="Use a number from 0 to 1.")
