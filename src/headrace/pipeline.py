@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from headrace.endpoints.endpoint import Endpoint
 from headrace.features.online import OnlineFeatures
@@ -110,14 +110,22 @@ class Pipeline:
         return declare
 
     def endpoint(
-        self, name: str, model: Model, *, rollout: Canary | None = None, options: Options | None = None
+        self,
+        name: str,
+        model: Model,
+        *,
+        rollout: Canary | None = None,
+        unknown: Literal["warn", "refuse"] = "warn",
+        options: Options | None = None,
     ) -> Endpoint:
         """Declare that a model is served, under this name; its features are kept ready to be looked up.
 
         With a `rollout`, made by `canary`, a new version takes over by and by; without, from the next request on.
+        A category that the model has not seen counts as missing, and the answer warns of it; with `unknown="refuse"`
+        the request is refused (HR932).
         """
         views = dict.fromkeys(each.view for each in model.spec.features)
-        return self._add(Endpoint(name, model, [self._online(view) for view in views], options, rollout))
+        return self._add(Endpoint(name, model, [self._online(view) for view in views], options, rollout, unknown))
 
     def monitor(
         self,

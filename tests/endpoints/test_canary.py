@@ -78,3 +78,11 @@ def test_a_plan_says_what_follows() -> None:
     assert list(plain.consequences()) == []
     assert list(careful.consequences()) == ["takes over by shadow, 5 %, 100 %"]
     assert plain.settings() == {}  # so that its versions are those that it always had
+
+
+def test_an_endpoint_says_what_an_unseen_category_is() -> None:
+    model = cast("Model", None)
+    assert Endpoint("scores", model, (), unknown="refuse").settings() == {"unknown": "refuse"}
+    with pytest.raises(HeadraceError, match="HR933") as caught:
+        Endpoint("scores", model, (), unknown="refused")
+    assert "refuse" in caught.value.fix

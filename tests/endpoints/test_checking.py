@@ -167,3 +167,15 @@ def test_a_number_that_is_none_is_found_among_many(value: float) -> None:
     rows[30]["distance"] = 1e308
     rows[31]["distance"] = 1e308  # their sum is infinite, and each of them fits
     checker.check(rows)
+
+
+def test_a_text_outside_of_a_closed_field_is_refused() -> None:
+    closed = Field("carrier", "text", required=False, categories=("AA", "UA"), closed=True)
+    checker = Checker((*FIELDS, closed))
+    for rows in ([GOOD], [GOOD | {"carrier": "UA"}, GOOD | {"carrier": None}], [GOOD | {"carrier": "AA"}] * 20):
+        checker.check(rows)
+    for count in (1, 20):
+        with pytest.raises(HeadraceError, match="did you mean 'UA'") as caught:
+            checker.check([*[GOOD | {"carrier": "AA"}] * count, GOOD | {"carrier": "UAA"}])
+        assert caught.value.code == "HR932"
+        assert f"row {count}" in caught.value.what

@@ -49,10 +49,12 @@ def test_a_field_says_what_it_is() -> None:
         Field("origin", "text", required=True, entity=True, categories=tuple("abcdefg")),
         Field("mean_delay", "number", required=False, view="airports"),
         Field("flight_id", "text", required=False, key=True),
+        Field("carrier", "text", required=False, categories=("AA", "UA"), closed=True),
     )
     record = document(OneEndpoint(version))["components"]["schemas"]["delays.record"]
     assert record["required"] == ["origin"]
     assert record["properties"]["origin"]["examples"] == list("abcde")
+    assert record["properties"]["carrier"]["enum"] == ["AA", "UA", None]
     assert "airports" in record["properties"]["mean_delay"]["description"]
     assert record["properties"]["flight_id"]["type"] == ["string", "null"]
     assert "the model does not see it" in record["properties"]["flight_id"]["description"]

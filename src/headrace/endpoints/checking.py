@@ -6,7 +6,7 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import HeadraceError, suggestion
+from headrace.errors import HeadraceError, did_you_mean, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,25 +32,30 @@ class Checker:
         self._required = [(each.name, each.entity) for each in fields if each.required]
         self._entities = {each.name for each in fields if each.entity}
         self._known = [(each.name, frozenset(each.categories)) for each in fields if each.categories is not None]
+        closed = {each.name for each in fields if each.closed}
+        self._closed = [(name, known) for name, known in self._known if name in closed]
         self._forms: dict[tuple[object, ...], tuple[list[str], list[str]]] = {}
         self._looked_up = frozenset(each.name for each in fields if each.view is not None)
 
     def unknown(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
         """The texts that the model has not seen in training, which count as missing: row, field, text."""
-        return [
-            (n, name, str(value))
-            for name, known in self._known
-            for n, row in enumerate(rows)
-            if (value := row.get(name)) is not None and value not in known
-        ]
+        return _outside(self._known, rows)
 
     def check(self, rows: Sequence[Row]) -> None:
         """Raise for the first row that does not fit.
 
         Raises:
             HeadraceError: HR908 for an unknown field, HR909 for a missing one, HR918 for an entity that is missing, or
-                null where features are to be looked up, HR910 for a value of another type, NaN and infinity among them.
+                null where features are to be looked up, HR910 for a value of another type, NaN and infinity among them,
+                HR932 for a text that the model has not seen, where the endpoint refuses those.
         """
+        self._check_form(rows)
+        for n, name, value in _outside(self._closed, rows) if self._closed else ():
+            known = sorted(dict(self._closed)[name])
+            raise HeadraceError("HR932", f"row {n}: {name!r} is {value!r:.60}; {did_you_mean(value[:60], known)}")
+
+    def _check_form(self, rows: Sequence[Row]) -> None:
+        """Check names and types."""
         if len(rows) >= _MANY and self._fit(rows):
             return
         for n, row in enumerate(rows):
@@ -99,6 +104,16 @@ class Checker:
                 if entity:
                     raise HeadraceError("HR918", f"row {n} lacks {name!r}", fix=_FIX)
                 raise HeadraceError("HR909", f"row {n} lacks {name!r}")
+
+
+def _outside(known: Sequence[tuple[str, frozenset[str]]], rows: Sequence[Row]) -> list[tuple[int, str, str]]:
+    """The texts that are none of the known ones: row, field, text."""
+    return [
+        (n, name, str(value))
+        for name, categories in known
+        for n, row in enumerate(rows)
+        if (value := row.get(name)) is not None and value not in categories
+    ]
 
 
 def _is_column(values: Sequence[Any]) -> bool:

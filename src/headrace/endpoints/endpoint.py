@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, ClassVar
 
+from headrace.errors import HeadraceError, suggestion
 from headrace.graph.node import Node
 from headrace.ports.records import Manifest
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 LABELS = "labels"
 """The fact that says where the labels of answers will stand; null where no answer can find its label."""
+UNKNOWN = "unknown"
+"""The setting that says what becomes of a category that the model has not seen, and the fact where it is not `WARN`."""
+WARN = "warn"
+"""It counts as missing, as in training, and the answer says so."""
+REFUSE = "refuse"
+"""The request is refused."""
 PORTABLE = "portable"
 """The output that holds the model as an ONNX graph, where there is one."""
 _CHECKED = 2_000
@@ -46,15 +53,20 @@ class Endpoint(Node):
         online: Sequence[OnlineFeatures],
         options: Options | None = None,
         rollout: Canary | None = None,
+        unknown: str = WARN,
     ) -> None:
         super().__init__(name, (model,), options)
+        if unknown not in (WARN, REFUSE):
+            raise HeadraceError("HR933", f"unknown={unknown!r} of {name}", fix=suggestion(str(unknown), (WARN, REFUSE)))
+        self.unknown = unknown
         self.companions = tuple(online)
         self.rollout = rollout
         self.model = model
 
     def settings(self) -> Mapping[str, object]:
-        """The roll-out: a server reads it from the version, so it is a part of what is made."""
-        return {} if self.rollout is None else {"rollout": self.rollout.to_facts()}
+        """The roll-out, and what is refused: a server reads both from the version, so they are part of what is made."""
+        rollout = {} if self.rollout is None else {"rollout": self.rollout.to_facts()}
+        return rollout if self.unknown == WARN else {**rollout, UNKNOWN: self.unknown}
 
     def consequences(self) -> Sequence[str]:
         """The stages of its roll-out."""

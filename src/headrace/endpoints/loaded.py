@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from headrace.endpoints.endpoint import LABELS
+from headrace.endpoints.endpoint import LABELS, REFUSE, UNKNOWN
 from headrace.endpoints.service import Field, Scored
 from headrace.models.columns import Input
 
@@ -38,7 +38,8 @@ class Loaded:
         self.quick = scorer.quick
         self.facts: Facts = model.manifest.facts
         self.generations: Mapping[str, str] = {each.name: each.view.generation for each in looked}
-        self.fields = fields_of(model, looked, version.manifest.facts.get(LABELS))
+        facts = version.manifest.facts
+        self.fields = fields_of(model, looked, facts.get(LABELS), closed=facts.get(UNKNOWN) == REFUSE)
         self._scorer = scorer
         self._looked = tuple(looked)
         self._inputs = tuple(each.name for each in scorer.inputs)
@@ -56,6 +57,8 @@ class Loaded:
 
     def _scored(self, rows: Sequence[Mapping[str, object]], seen: Sequence[Mapping[str, int | None]]) -> Scored:
         """The scores of complete rows, which hold their features and maybe entities besides."""
+        if all(map(self._inputs.__eq__, map(tuple, rows))):  # in the order of the inputs, too: nearly every request
+            return Scored(self._scorer.score([tuple(row.values()) for row in rows]), rows, seen)
         whole = set(self._inputs)
         if all(row.keys() == whole for row in rows):
             return Scored(self._scorer.score(list(map(self._values, rows))), rows, seen)
@@ -98,10 +101,13 @@ def _getter(names: Sequence[str]) -> Callable[[Mapping[str, object]], tuple[obje
     return itemgetter(*names)
 
 
-def fields_of(model: Version, looked: Sequence[Looked], labels: Facts | None = None) -> tuple[Field, ...]:
+def fields_of(
+    model: Version, looked: Sequence[Looked], labels: Facts | None = None, *, closed: bool = False
+) -> tuple[Field, ...]:
     """What a record may hold, in the order of the model's inputs; then what features are looked up by besides.
 
-    At the end comes what names the row that will hold the label, where `labels` says so.
+    At the end comes what names the row that will hold the label, where `labels` says so. With `closed`, a category
+    that the model has not seen is refused.
     """
     facts = model.manifest.facts
     views = {name: each for each in looked for _, name in each.names}
@@ -116,6 +122,7 @@ def fields_of(model: Version, looked: Sequence[Looked], labels: Facts | None = N
             view=None if view is None else view.name,
             entity=each.name in entities,
             categories=each.categories,
+            closed=closed and each.categories is not None,
         )
     for name, kind in entities.items():
         found.setdefault(name, Field(name, kind, required=True, entity=True))

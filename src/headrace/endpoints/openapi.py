@@ -78,7 +78,9 @@ def _value(each: Field) -> dict[str, Any]:
         said.append("Features are looked up by it.")
     if each.key:
         said.append("The label of the answer is found by it when it is known; the model does not see it.")
-    if each.categories:
+    if each.closed and each.categories is not None:
+        value["enum"] = [*each.categories, None]
+    elif each.categories:
         said.append("Any other text than the examples counts as missing.")
         value["examples"] = list(each.categories[:5])
     return {**value, "description": " ".join(said)} if said else value

@@ -20,7 +20,7 @@ class Field:
 
     A field with a `view` is a feature of that view: what the caller does not send is looked up. `entity` fields are
     what it is looked up by; a field can be both an input of the model and an entity. A `key` finds the label of the
-    answer when it is known: it is logged, and nothing else is done with it.
+    answer when it is known: it is logged, and nothing else is done with it. A `closed` field takes its categories only.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Field:
     entity: bool = False
     categories: tuple[str, ...] | None = None
     key: bool = False
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
