@@ -81,7 +81,22 @@ class DeltaTableStore:
             HeadraceError: HR630 when the log is damaged, HR631 when a file is missing, HR632 when it has another size.
         """
         directory, files = self._read(ref)
-        return pl.scan_parquet([directory / file.name for file in files], glob=False, hive_partitioning=False)
+        return _scan(directory, files)
+
+    def added(self, ref: Ref, base: Ref) -> pl.LazyFrame | None:
+        """The rows of the files behind those of the base. None where its files are not the first ones, or are gone.
+
+        Raises:
+            HeadraceError: HR630 to HR632 when this version is damaged.
+        """
+        directory, files = self._read(ref)
+        if not place_of(self._root, base, "table").is_dir():
+            return None
+        _, before = self._read(base)
+        if files[: len(before)] != before:
+            return None
+        behind = files[len(before) :]
+        return _scan(directory, behind) if behind else _scan(directory, files).head(0)
 
     def verify(self, ref: Ref) -> None:
         """Read every byte of a version. Raises HR630, HR631 or HR632 unless it is what was written."""
@@ -273,6 +288,10 @@ class _Work:
             link_or_copy(self.aside / file.name, link)
             link.replace(directory / file.name)
             link.unlink(missing_ok=True)  # renaming one link of a file over another one leaves both
+
+
+def _scan(directory: Path, files: Files) -> pl.LazyFrame:
+    return pl.scan_parquet([directory / file.name for file in files], glob=False, hive_partitioning=False)
 
 
 def _intact(directory: Path, version: int, key: str) -> Entry | None:

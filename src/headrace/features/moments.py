@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 VISIBLE_AT = "_visible_at"
 EVENT_TIME = "_event_time"
+TIE = "_tie_"
+"""How the columns begin that decide between rows of the same times."""
 
 
 def visible_at(known_at: pl.Expr, delay: timedelta) -> pl.Expr:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.features.aggregates import Newest
-from headrace.features.moments import EVENT_TIME, VISIBLE_AT, moment, visible_at
+from headrace.features.moments import EVENT_TIME, TIE, VISIBLE_AT, moment, visible_at
 from headrace.ports.durations import duration
 from headrace.tables.frames import call, collected, convert, to_lazy, wanted_frames
 
@@ -65,8 +65,14 @@ class Recipe(Protocol):
     def columns(self, terms: Terms) -> Sequence[str] | None:
         """The columns of the rows, where the declaration tells them."""
 
-    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms) -> pl.DataFrame:
-        """The rows: the entity, `_visible_at`, `_event_time` and the values, sorted by visible time and event time."""
+    def grows(self) -> bool:
+        """Whether each row is made of one row of the input, so that new ones can be made by themselves."""
+
+    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms, *, ties: bool = False) -> pl.DataFrame:
+        """The rows: the entity, `_visible_at`, `_event_time` and the values, sorted by visible time and event time.
+
+        With `ties` also what decides between rows of the same times, as `_tie_0` and so on.
+        """
 
     def features(self, columns: Sequence[str], terms: Terms) -> Mapping[str, Aggregate]:
         """The features that rows with these columns have."""
@@ -97,12 +103,17 @@ class Windows:
         used = [each.column for each in self.aggregates.values() if each.column]
         return list(dict.fromkeys((*terms.entity, VISIBLE_AT, EVENT_TIME, *used)))
 
-    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms) -> pl.DataFrame:
+    def grows(self) -> bool:
+        """A row of the view is a row of the table."""
+        return True
+
+    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms, *, ties: bool = False) -> pl.DataFrame:
         """The rows of the table that are known, less the columns that no feature needs."""
         (frame,) = frames
         known = self.known_at or self.event_time
         values = [name for name in self.columns(terms) or () if name not in (VISIBLE_AT, EVENT_TIME)]
-        return _seen(frame, values, (self.event_time, known), terms, self.keys)
+        rows = _seen(frame, values, (self.event_time, known), terms, self.keys)
+        return rows if ties else rows.select(self.columns(terms) or ())
 
     def features(self, columns: Sequence[str], terms: Terms) -> Mapping[str, Aggregate]:  # noqa: ARG002 - declared
         """The aggregates."""
@@ -131,7 +142,11 @@ class Computed:
         """Only the data tells."""
         return None
 
-    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms) -> pl.DataFrame:
+    def grows(self) -> bool:
+        """Nobody can say which rows the function looks at."""
+        return False
+
+    def rows(self, frames: Sequence[pl.LazyFrame], terms: Terms, *, ties: bool = False) -> pl.DataFrame:  # noqa: ARG002
         """What the function returns, less the rows that are not known yet; NaN is null.
 
         Raises:
@@ -175,7 +190,7 @@ def _seen(
     """The rows that are known of an entity, with their times, sorted by visible time and event time.
 
     Rows that agree in both are in the order of the columns `ties`, or keep that of the table: the later one counts as
-    newer. `times` are the columns of the event and of when it became known.
+    newer; these columns are there as `_tie_0` and so on. `times` are those of the event and of when it became known.
     """
     import polars as pl
 
@@ -184,9 +199,9 @@ def _seen(
     present = [pl.col(name).is_not_null() for name in (*terms.entity, VISIBLE_AT)]
     added = visible_at(known, terms.delay).alias(VISIBLE_AT), event.alias(EVENT_TIME)
     rest = [name for name in values if name not in terms.entity]
-    order = {f"_tie_{place}": pl.col(name) for place, name in enumerate(ties)}
+    order = {f"{TIE}{place}": pl.col(name) for place, name in enumerate(ties)}
     rows = frame.select(*terms.entity, *added, *rest, **order).filter(*present)
-    return rows.sort(VISIBLE_AT, EVENT_TIME, *order, maintain_order=True).drop(*order).collect()
+    return rows.sort(VISIBLE_AT, EVENT_TIME, *order, maintain_order=True).collect()
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Required, TypeAlias, TypedDict,
 
 from headrace.errors import HeadraceError
 from headrace.features.declared import windows
+from headrace.features.growing import ROWS, facts_of, grown, settled
 from headrace.features.join import ViewRows
-from headrace.features.moments import VISIBLE_AT
+from headrace.features.moments import TIE, VISIBLE_AT
 from headrace.features.recipes import computed, terms
-from headrace.graph.node import RowsNode
+from headrace.graph.node import RowsNode, largest_subset
 from headrace.ports.records import Manifest
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class ViewSettings(TypedDict, total=False):
 class FeatureView(RowsNode):
     """What is known of each entity, and from when on. A view with a function can be called like it.
 
-    Its rows hold the entity, `_visible_at`, `_event_time` and the values; rows that are not known yet are left out.
+    Its rows hold the entity, `_visible_at`, `_event_time` and the values; rows that are not known yet are left out. A
+    class of features of an incremental table grows with it (see `growing`).
     """
 
     kind: ClassVar[str] = "features"
@@ -107,18 +109,39 @@ class FeatureView(RowsNode):
         """The columns of the rows, in the class form."""
         return self.recipe.columns(self.terms)
 
+    @property
+    def incremental(self) -> bool:
+        """Whether a version is made of an earlier one and of the rows that its table got since."""
+        return self.recipe.grows() and getattr(self.inputs[0], "incremental", False)
+
+    def batches(self, inputs: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+        """A view of an incremental table covers the batches of the table."""
+        return next(iter(inputs.values())) if self.incremental else {}
+
+    def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
+        """The largest version to go on from, of a view of an incremental table."""
+        return largest_subset(wanted, live) if self.incremental else None
+
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The rows, sorted by visible time; of rows of equal visible time the later one is newer."""
-        return stores.tables.scan(version.manifest.outputs["features"])
+        return settled(stores.tables.scan(version.manifest.outputs[ROWS]), version.manifest.facts)
 
     def make(self, step: Step, context: Context) -> Manifest:
-        """Make the rows, store them sorted, and say what they are."""
+        """Make the rows, store them, and say what they are: what the table got since the base, or all of them."""
+        found = grown(step, context) if self.incremental else None
+        if found is not None:
+            new = self.recipe.rows([found.rows], self.terms, ties=True)
+            facts = facts_of(found, new, self.entity, context.stores)
+            if facts is not None:
+                ref = context.stores.tables.write(step.key, self.name, new, found.ref)
+                context.log(f"{new.height} new rows; {facts['rows']} rows of {facts['entities']} entities")
+                return Manifest(step.key, {ROWS: ref}, facts)
         frames = [cast("RowsNode", each).read(context.versions[each.name], context.stores) for each in self.inputs]
-        rows = self.recipe.rows(frames, self.terms)
+        rows = self.recipe.rows(frames, self.terms, ties=self.incremental)
         ref = context.stores.tables.write(step.key, self.name, rows)
         facts = self._facts(rows)
         context.log(f"{facts['rows']} rows of {facts['entities']} entities, {len(facts['features'])} features")
-        return Manifest(step.key, {"features": ref}, facts)
+        return Manifest(step.key, {ROWS: ref}, facts)
 
     def _facts(self, rows: pl.DataFrame) -> Facts:
         import polars as pl
@@ -126,7 +149,8 @@ class FeatureView(RowsNode):
         times = rows.get_column(VISIBLE_AT)
         ends = [cast("datetime", times[place]).isoformat() for place in (0, -1)] if rows.height else [None, None]
         features = self.recipe.features(rows.columns, self.terms)
-        kinds = {name: str(kind) for name, kind in rows.schema.items()}
+        stored = {name: str(kind) for name, kind in rows.schema.items()}
+        kinds = {name: kind for name, kind in stored.items() if not name.startswith(TIE)}
         return {
             "rows": rows.height,
             "entities": rows.select(pl.struct(self.entity).n_unique()).item(),
@@ -134,6 +158,7 @@ class FeatureView(RowsNode):
             "schema": kinds,
             "first_visible": ends[0],
             "last_visible": ends[1],
+            **({"stored": stored, "unsettled": None} if self.incremental else {}),
         }
 
 

@@ -43,6 +43,12 @@ class TableStore(Protocol):
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version."""
 
+    def added(self, ref: Ref, base: Ref) -> pl.LazyFrame | None:
+        """The rows that this version has behind all those of another one, without reading these.
+
+        None where it does not begin with them, or where that cannot be told without reading; the other one may be gone.
+        """
+
     def verify(self, ref: Ref) -> None:
         """Raise a coded error when a file of this version is missing or is not what was written."""
 

@@ -1,0 +1,1 @@
+"""PySpark on one machine."""
