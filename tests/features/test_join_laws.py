@@ -35,7 +35,7 @@ values = st.fixed_dictionaries(
         "text": st.none() | st.sampled_from(["p", "q"]),
     }
 )
-rows_of_a_table = st.lists(st.builds(Row, entities, moments, st.none() | moments, values), max_size=20)
+rows_of_a_table = st.lists(st.builds(Row, entities, st.none() | moments, st.none() | moments, values), max_size=20)
 asked_of = st.lists(st.tuples(entities, st.none() | moments), max_size=10)
 
 
