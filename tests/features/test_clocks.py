@@ -21,6 +21,8 @@ from tests.features.oracle import MINUTE, Row
 from tests.features.test_join_laws import delays, entities, exact, ttls, values
 
 if TYPE_CHECKING:
+    from polars._typing import Ambiguous
+
     from tests.features.oracle import Entity
 
 ZONE = "America/New_York"
@@ -71,11 +73,11 @@ def test_the_two_half_past_ones_are_two_moments() -> None:
     assert [row["now_whole"] for row in joined(local(labels(asked)), view)] == [None, 0, 0, 1]
 
 
-def view_of_local_times(texts: list[str], **how: Any) -> ViewRows:
+def view_of_local_times(texts: list[str], ambiguous: Ambiguous = "raise") -> ViewRows:
     """A view by a function that reads times without a zone as those of New York."""
 
     def read(rows: pl.LazyFrame) -> pl.LazyFrame:
-        return rows.with_columns(pl.col("at").dt.replace_time_zone(ZONE, **how))
+        return rows.with_columns(pl.col("at").dt.replace_time_zone(ZONE, ambiguous=ambiguous))
 
     frame = pl.LazyFrame({"who": ["a"] * len(texts), "at": texts, "value": range(len(texts))})
     when = terms("view", "who")

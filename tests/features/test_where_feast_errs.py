@@ -1,7 +1,7 @@
 """What Feast gets wrong, and what comes here.
 
-Each was reproduced with Feast 0.67.0 on 2026-11-30 by `benchmarks/rivals/feast/errs.py`, in Feast's own environment, with
-its offline stores "file" (Dask) and "duckdb" and its online store on SQLite. The rows here are the rows there.
+Each was reproduced with Feast 0.67.0 on 2026-11-30 by `benchmarks/rivals/feast/errs.py`, in Feast's own environment,
+with its offline stores "file" (Dask) and "duckdb" and its online store on SQLite. The rows here are the rows there.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_a_label_with_nothing_but_an_expired_row_is_not_dropped() -> None:
 
 
 def test_labels_that_are_alike_are_not_made_one() -> None:
-    """Feast 0.67.0 ("file") gives one row for two labels of one entity at one moment, with other values of their own."""
+    """Feast 0.67.0 ("file") gives one row for two labels of one entity at one moment, whatever else they hold."""
     features = view([("a", NOON - HOUR, NOON - HOUR, 1)])
     assert joined([("a", NOON), ("a", NOON)], features) == [("a", 1), ("a", 1)]
 
