@@ -11,7 +11,7 @@ from headrace.features.growing import ROWS, facts_of, grown, settled
 from headrace.features.join import ViewRows
 from headrace.features.moments import TIE, VISIBLE_AT
 from headrace.features.recipes import computed, terms
-from headrace.graph.node import RowsNode, largest_subset
+from headrace.graph.node import RowsNode, nearest
 from headrace.ports.records import Manifest
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class FeatureView(RowsNode):
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
         """The largest version to go on from, of a view of an incremental table."""
-        return largest_subset(wanted, live) if self.incremental else None
+        return nearest(wanted, live) if self.incremental else None
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The rows, sorted by visible time; of rows of equal visible time the later one is newer."""
