@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from headrace.ports.objects import Objects
     from headrace.ports.reading import Reader
     from headrace.ports.records import Version
     from headrace.ports.stores import Stores
@@ -20,16 +21,22 @@ def _no_database(name: str) -> Reader:
     raise HeadraceError("HR340", f"there is no database {name!r} here")
 
 
+def _no_objects(root: str) -> Objects:
+    raise HeadraceError("HR364", f"nothing reads {root} here")
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The world around a project: its folder, and the stores that keep what was seen of things that change.
 
     `database` answers the database of a name in the settings, or raises HR340 and HR341.
+    `objects` answers what lies below a root such as ``s3://bucket``, or raises HR361, HR364 and HR366.
     """
 
     project: Path
     stores: Stores
     database: Callable[[str], Reader] = _no_database
+    objects: Callable[[str], Objects] = _no_objects
 
 
 def _nothing() -> Sequence[Version]:

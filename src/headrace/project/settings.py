@@ -13,9 +13,10 @@ from headrace.ports.durations import duration
 from headrace.ports.notify import KINDS, Severity
 from headrace.ports.sizes import size
 from headrace.ports.work import MEMORY
+from headrace.project.storage import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 FILE = "headrace.toml"
@@ -52,6 +53,7 @@ class Settings:
     quarantine_share: float = 0.05
     notify: tuple[Channel, ...] = ()
     databases: Mapping[str, str] = field(default_factory=dict, repr=False)  # an address may hold a password
+    storage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)  # may hold a secret
 
     @property
     def state(self) -> Path:
@@ -94,7 +96,12 @@ def _refuse_unknown(content: Mapping[str, object], known: Iterable[str], path: P
 def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML values, checked here
     if name == "keep":
         return duration(value)
-    own = {"notify": channels, "memory": _memory, "databases": _databases}
+    own: Mapping[str, Callable[[Any, Path], Any]] = {
+        "notify": channels,
+        "memory": _memory,
+        "databases": _databases,
+        "storage": storage_of,
+    }
     if name in own:
         return own[name](value, path)
     if name == "quarantine_share":

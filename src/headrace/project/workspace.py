@@ -18,6 +18,7 @@ from headrace.ports.outside import Outside
 from headrace.project import settings as project_settings
 from headrace.project.databases import open_reader
 from headrace.project.loading import forget, load_pipeline
+from headrace.project.objects import open_objects
 from headrace.project.pacing import Pacing
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.project.workers import workers_of
@@ -107,7 +108,8 @@ class Workspace:
     @cached_property
     def outside(self) -> Outside:
         """The world around the project."""
-        return Outside(self.settings.folder, self.stores, partial(open_reader, self.settings))
+        databases, objects = partial(open_reader, self.settings), partial(open_objects, self.settings)
+        return Outside(self.settings.folder, self.stores, databases, objects)
 
     @cached_property
     def owners(self) -> OwnerLocks:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Unpack
 
 from headrace.errors import HeadraceError, did_you_mean
+from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Observation
 from headrace.ports.work import MEMORY
+from headrace.sources import remote
 from headrace.sources.digests import DigestCache
 from headrace.sources.kinds import kind_of
 from headrace.sources.options import Options, checked, dialect_of, limits_of, removed_of
@@ -48,6 +50,8 @@ class Files(FileSpec, Origin):
         are left out. Raises HR301 where no file matches, unless those that were there are kept, HR302 for a file that
         cannot be read.
         """
+        if remote.is_remote(self.pattern):
+            return remote.observe(self, outlook)
         root = Path(os.path.abspath(outlook.project))  # noqa: PTH100 - a link in the path shall not rename the files
         names = self._names(root)
         if not names and self.removed != "keep":
@@ -84,17 +88,20 @@ class Files(FileSpec, Origin):
         """
         from headrace.sources.landing import land
 
-        return land(self._arrival(batch, context.project, context.memory), context.stores.artefacts)
+        return land(
+            self._arrival(batch, Outside(context.project, context.stores), context.memory), context.stores.artefacts
+        )
 
-    def _arrival(self, batch: Batch, project: Path, memory: int) -> Arrival:
+    def _arrival(self, batch: Batch, outside: Outside, memory: int) -> Arrival:
         from headrace.sources.landing import Arrival
 
-        return Arrival(batch, lambda: self._opened(batch, project), self, memory)
+        return Arrival(batch, lambda: self._opened(batch, outside), self, memory)
 
     @contextmanager
-    def _opened(self, batch: Batch, project: Path) -> Iterator[BinaryIO]:
+    def _opened(self, batch: Batch, outside: Outside) -> Iterator[BinaryIO]:
+        path = remote.path_of(batch, outside.stores) if remote.is_remote(self.pattern) else outside.project / batch.id
         try:
-            file = (project / batch.id).open("rb")
+            file = path.open("rb")
         except FileNotFoundError:
             if self.removed == "keep":
                 raise HeadraceError("HR332", batch.id) from None
@@ -104,12 +111,13 @@ class Files(FileSpec, Origin):
         with file:
             yield file
 
-    def place(self, batch: Batch, row: int, project: Path) -> str:
+    def place(self, batch: Batch, row: int, outside: Outside) -> str:
         """Where a landed row stands in its file, such as "line 17"; its number where the file is another one by now."""
         from headrace.sources.places import placer
 
         try:
-            with self._arrival(batch, project, MEMORY).read() as file:
+            found = remote.recalled(batch, outside) if remote.is_remote(self.pattern) else batch
+            with self._arrival(found, outside, MEMORY).read() as file:
                 content = file.read()
         except HeadraceError:
             return f"row {row + 1}"
@@ -149,6 +157,9 @@ def files(
 ) -> Files:
     """Files of a pattern, relative to the project's folder, such as ``files("data/flights/*.csv.gz")``.
 
+    The pattern may be an address, such as ``files("s3://bucket/flights/*.csv.gz")``: S3, Google Cloud (gs://), Azure
+    (az://), https:// without wildcards, or whatever fsspec reads; this needs the extra `cloud`.
+
     The ending says what they are: CSV (.csv), NDJSON (.ndjson, .jsonl), each plain or compressed (.gz, .zst, .bz2,
     .xz), Parquet (.parquet), ORC (.orc), Avro (.avro) or Excel (.xlsx). Each file is a batch, known by its content: it
     is read again only when that changes. The types of columns that a file does not bring along are inferred from all
@@ -168,8 +179,10 @@ def files(
 
     Raises:
         HeadraceError: HR303 for a kind of file that cannot be read, HR318 for a type that cannot be landed, HR322 for
-            an option that does not fit.
+            an option that does not fit, HR365 for an address without a path.
     """
+    if remote.is_remote(pattern):
+        remote.split(pattern)
     checked(kind_of(pattern), options, nulls=bool(set(null_values) - {""}))
     types = {name: declared_type(name, kind) for name, kind in (schema or {}).items()}
     nulls = tuple(sorted({"", *null_values}))

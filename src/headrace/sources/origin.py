@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import polars as pl
 
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Outlook, Outside
     from headrace.ports.records import Batch, Facts, Observation, Ref, Version
     from headrace.ports.work import Context
 
@@ -69,5 +68,5 @@ class Origin(Protocol):
 class Placed(Protocol):
     """An origin that knows where a landed row stands in what people can look at, such as a line of a file."""
 
-    def place(self, batch: Batch, row: int, project: Path) -> str:
+    def place(self, batch: Batch, row: int, outside: Outside) -> str:
         """That place, such as "line 17"; just the number of the row where it is not to be had any more."""

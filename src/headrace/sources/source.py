@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
+from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Manifest, Observation
 from headrace.sources.admission import acceptance, decision_keys, judged
 from headrace.sources.changes import ON_CHANGE, check_rule
@@ -147,7 +148,7 @@ class Source(RowsNode):
             if not isinstance(self.of, Placed):
                 return f"row {row + 1}"
             landed = Batch(batch, batches[batch]["digest"], batches[batch]["bytes"])
-            return self.of.place(landed, row, context.project)
+            return self.of.place(landed, row, Outside(context.project, context.stores))
 
         return place
 
