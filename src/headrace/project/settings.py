@@ -97,9 +97,9 @@ def _value(name: str, value: Any, path: Path) -> Any:  # noqa: ANN401 - TOML val
     if name == "keep":
         return duration(value)
     own: Mapping[str, Callable[[Any, Path], Any]] = {
-        "notify": channels,
-        "memory": _memory,
         "databases": _databases,
+        "memory": _memory,
+        "notify": channels,
         "storage": storage_of,
     }
     if name in own:
