@@ -76,7 +76,7 @@ def measure(options: Options, name: str, model: Model) -> list[Result]:
             missing[rival] = str(error)
             print(f"{rival}: {error}", file=sys.stderr)
     _keep(name, floor, found, missing)
-    results = [*_throughput(floor, found), *_costs(found), *_tail(found)]
+    results = [*_throughput(floor, found), *_costs(floor, found), *_tail(found)]
     return [replace(each, work=f"{name}: {each.work}") for each in results]
 
 
@@ -154,10 +154,18 @@ def _throughput(floor: dict[str, dict[str, float]], found: dict[str, _Measured])
     return results
 
 
-def _costs(found: dict[str, _Measured]) -> list[Result]:
-    """Latencies, processor time, memory, and how long a start takes."""
+def _costs(floor: dict[str, dict[str, float]], found: dict[str, _Measured]) -> list[Result]:
+    """Latencies, processor time, memory, and how long a start takes.
+
+    Processor time depends less on what else a machine does than rates do.
+    """
     most = CONNECTIONS[-1]
-    results = []
+    single, large = f"CPU a request, {most} conn.", f"CPU a request, {LARGE} rows"
+    results = [
+        Result(work, name, floor[form][size], "ms", floor=form == "bytes_cpu")
+        for work, size in ((single, "1"), (large, str(LARGE)))
+        for name, form in (("onnxruntime", "model_cpu"), ("bytes to bytes, no HTTP", "bytes_cpu"))
+    ]
     for name, each in found.items():
         target = "< 2 s" if name == own.HEADRACE else ""
         for connections, under in each.single.items():
@@ -166,7 +174,8 @@ def _costs(found: dict[str, _Measured]) -> list[Result]:
                 Result(f"p99, {connections} conn.", name, under.p99, "ms"),
             ]
         results += [
-            Result(f"CPU a request, {most} conn.", name, each.single[most].cpu, "ms"),
+            Result(single, name, each.single[most].cpu, "ms"),
+            *(Result(large, f"{name}{form}", batch.cpu, "ms") for form, batch in each.batches.items()),
             Result(f"memory, {most} conn.", name, each.single[most].memory, "MiB"),
             Result("cold start", name, each.cold, "s", target=target),
         ]
