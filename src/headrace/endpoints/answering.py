@@ -7,7 +7,7 @@ import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -91,7 +91,7 @@ class AnsweringService:
             raise HeadraceError("HR907", f"{len(call.rows)} rows, and {self.limits.rows} are allowed")
         lane = self._lane(call)
         served = lane.served
-        self._checker(served).check(call.rows)
+        call = replace(call, rows=self._checker(served).check(call.rows))
         if not call.rows:
             return Answered((), Scored(np.empty(0), (), ()), served.key, served.model)
         cutoff = self._now() if call.at is None else call.at

@@ -225,7 +225,7 @@ class Batches:
             generations=served.generations,
             at=at,
             ids=ids,
-            rows=list(chain.from_iterable(each.rows for each, _ in good)),
+            rows=good[0][0].rows if len(good) == 1 else list(chain.from_iterable(each.rows for each, _ in good)),
             cutoffs=list(chain.from_iterable(each.cutoffs for each, _ in good)),
             scored=scored,
             micros=list(

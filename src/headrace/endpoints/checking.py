@@ -6,6 +6,9 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from headrace.endpoints.tables import Table
 from headrace.errors import HeadraceError, did_you_mean, suggestion
 
 if TYPE_CHECKING:
@@ -39,25 +42,32 @@ class Checker:
 
     def unknown(self, rows: Sequence[Row]) -> Sequence[tuple[int, str, str]]:
         """The texts that the model has not seen in training, which count as missing: row, field, text."""
-        return _outside(self._known, rows)
+        return () if isinstance(rows, Table) else _outside(self._known, rows)
 
-    def check(self, rows: Sequence[Row]) -> None:
-        """Raise for the first row that does not fit.
+    def check(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Raise for the first row that does not fit; answers the rows, many of floats alone as a `Table`.
 
         Raises:
             HeadraceError: HR908 for an unknown field, HR909 for a missing one, HR918 for an entity that is missing, or
                 null where features are to be looked up, HR910 for a value of another type, NaN and infinity among them,
                 HR932 for a text that the model has not seen, where the endpoint refuses those.
         """
-        self._check_form(rows)
+        if isinstance(rows, Table):
+            self._check_row(0, rows[0])  # what fits one of them fits all
+            return rows
+        if len(rows) >= _MANY:
+            table = self._table(rows)
+            if table is not None:
+                return table
+        if len(rows) < _MANY or not self._fit(rows):
+            self._check_each(rows)
         for n, name, value in _outside(self._closed, rows) if self._closed else ():
             known = sorted(dict(self._closed)[name])
             raise HeadraceError("HR932", f"row {n}: {name!r} is {value!r:.60}; {did_you_mean(value[:60], known)}")
+        return rows
 
-    def _check_form(self, rows: Sequence[Row]) -> None:
-        """Check names and types."""
-        if len(rows) >= _MANY and self._fit(rows):
-            return
+    def _check_each(self, rows: Sequence[Row]) -> None:
+        """Check names and types row by row."""
         for n, row in enumerate(rows):
             form = (*row, *map(type, row.values()))
             known = self._forms.get(form)
@@ -67,16 +77,21 @@ class Checker:
             elif not _are_finite(row, *known):
                 self._check_row(n, row)
 
+    def _table(self, rows: Sequence[Row]) -> Table | None:
+        """Rows of one form that hold floats alone, if they fit."""
+        names, cells = _cells(rows)
+        if not cells or set(map(type, chain.from_iterable(cells))) != {float}:
+            return None
+        matrix = np.fromiter(chain.from_iterable(cells), np.float64, len(rows) * len(names))
+        if not np.isfinite(matrix).all():
+            return None
+        self._check_row(0, rows[0])  # what fits one of them fits all
+        return Table(names, matrix.reshape(len(rows), -1), rows)
+
     def _fit(self, rows: Sequence[Row]) -> bool:
         """Whether rows of one form fit, told column by column: three times as fast. False may only mean a doubt."""
-        names = tuple(rows[0])
-        if not all(map(names.__eq__, map(tuple, rows))):
-            return False
-        cells: list[Any] = [row.values() for row in rows]
-        if set(map(type, chain.from_iterable(cells))) == {float}:
-            if not math.isfinite(sum(chain.from_iterable(cells))):
-                return False
-        elif not all(map(_is_column, zip(*cells, strict=True))):
+        _, cells = _cells(rows)
+        if not cells or not all(map(_is_column, zip(*cells, strict=True))):
             return False
         self._check_row(0, rows[0])  # what fits one of them fits all
         return True
@@ -104,6 +119,13 @@ class Checker:
                 if entity:
                     raise HeadraceError("HR918", f"row {n} lacks {name!r}", fix=_FIX)
                 raise HeadraceError("HR909", f"row {n} lacks {name!r}")
+
+
+def _cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[Any]]:
+    """The names of rows that have the same ones in the same order, and the values of each; no values for others."""
+    names = tuple(rows[0])
+    same = all(map(names.__eq__, map(tuple, rows)))
+    return names, [row.values() for row in rows] if same else []
 
 
 def _outside(known: Sequence[tuple[str, frozenset[str]]], rows: Sequence[Row]) -> list[tuple[int, str, str]]:

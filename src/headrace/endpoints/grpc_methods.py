@@ -64,9 +64,8 @@ class Methods:
         v2_calls.refuse_heads(self._service, request.model_name, request.model_version or None, heads)
         given = v2_calls.parameters(_parameters(request.parameters))
         outputs = _outputs(request)
-        columns = _columns(request, heads, nan_is_missing=given.nan_is_missing)
-        key = request.model_version or None
-        call = v2_calls.call_of(request.model_name, key, v2_calls.Inputs(heads, columns), given)
+        inputs = v2_calls.Inputs(heads, _columns(request, heads, nan_is_missing=given.nan_is_missing))
+        call = v2_calls.call_of(request.model_name, request.model_version or None, inputs, given)
         return _response(request, outputs, await self._service.predict(call))
 
 

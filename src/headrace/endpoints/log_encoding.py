@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import orjson
 
 from headrace.endpoints.log_lines import scores_as_json
+from headrace.endpoints.tables import Table
 
 if TYPE_CHECKING:
     from headrace.endpoints.service import Logged
@@ -36,8 +38,8 @@ def encode(batch: Logged) -> bytes:
         "generations": batch.generations,
         "ids": batch.ids,
         "cutoffs": batch.cutoffs,
-        "rows": batch.rows if batch.text is None else orjson.Fragment(b"[%b]" % batch.text),
-        "features": None if all(map(is_, scored.features, batch.rows)) else scored.features,
+        "rows": _rows(batch),
+        "features": None if _are_the_same(scored.features, batch.rows) else list(scored.features),
         "seen": scored.seen,
         "predictions": scores_as_json(scored.scores.tolist()),
         "micros": batch.micros,
@@ -45,7 +47,20 @@ def encode(batch: Logged) -> bytes:
     try:
         return orjson.dumps(content, _plain, _OPTIONS)
     except TypeError:  # a whole number of more than 64 bits, half a character, a name that is no text
-        return json.dumps(_tamed(content | {"rows": batch.rows}), separators=(",", ":")).encode() + b"\n"
+        return json.dumps(_tamed(content | {"rows": list(batch.rows)}), separators=(",", ":")).encode() + b"\n"
+
+
+def _rows(batch: Logged) -> object:
+    """The rows: as they came, as names and a matrix, or one by one."""
+    if batch.text is not None:
+        return orjson.Fragment(b"[%b]" % batch.text)
+    if isinstance(batch.rows, Table):
+        return {"names": batch.rows.names, "values": np.ascontiguousarray(batch.rows.matrix)}
+    return batch.rows
+
+
+def _are_the_same(features: Sequence[Mapping[str, object]], rows: Sequence[Mapping[str, object]]) -> bool:
+    return features is rows or all(map(is_, features, rows))
 
 
 def _plain(value: object) -> Json:

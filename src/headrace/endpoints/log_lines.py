@@ -64,6 +64,9 @@ def decode(line: bytes) -> list[Prediction]:
     content = loads(line)
     shared = {name: content[name] for name in _SHARED}
     generations: Mapping[str, str] = content["generations"]
+    rows = content["rows"]
+    if isinstance(rows, dict):  # of a request that came as tensors
+        content["rows"] = [dict(zip(rows["names"], values, strict=True)) for values in rows["values"]]
     if content["features"] is None:  # the model saw just what was sent
         content["features"] = content["rows"]
     columns = [content[name] for name in _COLUMNS]

@@ -89,7 +89,8 @@ class _Handlers:
         name, key = asked.params["name"], asked.params.get("version")
         infer = v2_wire.parse(asked.body, asked.header(v2_wire.HEADER_LENGTH) or None)
         v2_calls.refuse_heads(self._service, name, key, infer.heads)
-        inputs = v2_calls.Inputs(infer.heads, infer.columns())
+        table = infer.table()
+        inputs = v2_calls.Inputs(infer.heads, infer.columns() if table is None else (), table)
         return infer, v2_calls.call_of(name, key, inputs, infer.parameters)
 
 

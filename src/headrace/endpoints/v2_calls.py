@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from headrace.endpoints.service import Answered, Field, Served, Service
+    from headrace.endpoints.tables import Table
     from headrace.endpoints.v2_tensors import Tensor
 
 PREDICTION: Final = "prediction"
@@ -100,10 +101,11 @@ def refuse_unknown(given: Mapping[str, object], known: Collection[str], of: str 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The heads and the values of the tensors of a request."""
+    """The heads and the values of the tensors of a request: as columns, or as a table where all are finite floats."""
 
     heads: Sequence[Tensor]
-    columns: Sequence[Sequence[object]]
+    columns: Sequence[Sequence[object]] = ()
+    table: Table | None = None
 
 
 def refuse_heads(service: Service, endpoint: str, key: str | None, heads: Sequence[Tensor]) -> None:
@@ -134,7 +136,8 @@ def refuse_heads(service: Service, endpoint: str, key: str | None, heads: Sequen
 
 def call_of(endpoint: str, key: str | None, inputs: Inputs, given: Parameters) -> Call:
     """The call that the tensors of a request make."""
-    rows = to_rows([each.name for each in inputs.heads], inputs.columns)
+    names = [each.name for each in inputs.heads]
+    rows = inputs.table or to_rows(names, inputs.columns)
     return Call(endpoint, rows, at=given.at, version=key or None)
 
 

@@ -8,10 +8,11 @@ Everything here raises HR915, with the name of the tensor, for what does not hol
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from headrace.endpoints.tables import Table, table_of
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ NUMBERS: Final[Mapping[str, np.dtype[np.generic]]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+FLOATS: Final = frozenset({"FP16", "FP32", "FP64"})
 DATATYPES: Final = (BOOL, *NUMBERS, BYTES)
 TRUTHS: Final = np.dtype("?")
 RANGES: Final = {
@@ -102,15 +104,27 @@ def from_bytes(tensor: Tensor, raw: memoryview, *, nan_is_missing: bool = False)
     """The values in the binary form. Raises HR915 where the bytes are not those that the shape calls for."""
     if tensor.datatype == BYTES:
         return _texts(tensor, raw)
+    array = _array(tensor, raw)
+    values: list[object] = array.tolist()
+    if nan_is_missing and array.dtype.kind == "f" and np.isnan(array).any():
+        return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN differs from itself
+    return values
+
+
+def table_from_bytes(tensors: Sequence[Tensor], raws: Sequence[memoryview]) -> Table | None:
+    """The values in the binary form, where all are finite floats. Raises HR915 as `from_bytes` does."""
+    if not tensors or not all(each.datatype in FLOATS for each in tensors):
+        return None
+    columns = [_array(tensor, raw) for tensor, raw in zip(tensors, raws, strict=True)]
+    return table_of([each.name for each in tensors], columns)
+
+
+def _array(tensor: Tensor, raw: memoryview) -> np.ndarray[Any, np.dtype[Any]]:
     dtype = NUMBERS.get(tensor.datatype, TRUTHS)
     if len(raw) != tensor.rows * dtype.itemsize:
         expected = f"{tensor.rows} of {tensor.datatype} are {tensor.rows * dtype.itemsize}"
         raise refused(f"the input {tensor.name!r} has {len(raw)} bytes; {expected}")
-    array = np.frombuffer(raw, dtype)
-    values: list[object] = array.tolist()
-    if nan_is_missing and dtype.kind == "f" and np.isnan(array).any():
-        return [None if value != value else value for value in values]  # noqa: PLR0124 - only NaN differs from itself
-    return values
+    return np.frombuffer(raw, dtype)
 
 
 def to_rows(names: Sequence[str], columns: Sequence[Sequence[object]]) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headrace.endpoints.service import Answered
+    from headrace.endpoints.tables import Table
     from headrace.endpoints.v2_tensors import Tensor
 
 HEADER_LENGTH: Final = "inference-header-content-length"
@@ -45,6 +46,12 @@ class Infer:
     def columns(self) -> list[list[object]]:
         """The values of each input. Raises HR915."""
         return [self._values(tensor, content) for tensor, content in zip(self.heads, self.contents, strict=True)]
+
+    def table(self) -> Table | None:
+        """The values as a table, where they came as bytes of floats that are all finite. Raises HR915."""
+        if not all(isinstance(each, memoryview) for each in self.contents):
+            return None
+        return v2_tensors.table_from_bytes(self.heads, self.contents)  # type: ignore[arg-type]  # see above
 
     def _values(self, tensor: Tensor, content: object) -> list[object]:
         if isinstance(content, memoryview):

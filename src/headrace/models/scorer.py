@@ -44,8 +44,10 @@ class Scorer(Protocol):
     quick: bool
     reference: Sequence[Sequence[object]]
 
-    def score(self, rows: Sequence[Sequence[object]]) -> Floats:
+    def score(self, rows: Sequence[Sequence[object]] | Floats) -> Floats:
         """One float for each row of values in the order of `inputs`; None is missing, as is text never seen.
+
+        A matrix of floats will do as well.
 
         Raises:
             HeadraceError: HR518 for rows that the model refuses, such as missing values where it takes none.
@@ -70,16 +72,16 @@ class OnnxScorer:
         plain = all(each.categories is None for each in self.inputs)
         self._kind = float_type(self._wanted[MATRIX]) if plain and list(self._wanted) == [MATRIX] else None
 
-    def score(self, rows: Sequence[Sequence[object]]) -> Floats:
+    def score(self, rows: Sequence[Sequence[object]] | Floats) -> Floats:
         """See `Scorer`."""
-        if not rows:
+        if not len(rows):
             return np.empty(0, dtype=np.float64)
         if self._refuses:
             self._refuse_missing(rows)
         if self._kind is not None:
             feeds: dict[str, Any] = {MATRIX: _matrix(rows, self._kind)}
         else:
-            feeds = feeds_of(rows, self.inputs, self._wanted)
+            feeds = feeds_of(_plain(rows), self.inputs, self._wanted)
         try:
             found = predictions(self._session.run(self._output, feeds)[0])
         except Exception as error:  # onnxruntime's errors have no common base
@@ -88,7 +90,7 @@ class OnnxScorer:
             raise HeadraceError("HR518", "the portable model predicted no finite number")
         return found
 
-    def _refuse_missing(self, rows: Sequence[Sequence[object]]) -> None:
+    def _refuse_missing(self, rows: Sequence[Sequence[object]] | Floats) -> None:
         for n in self._refuses:
             known = self.inputs[n].categories
             for row in rows:
@@ -98,8 +100,15 @@ class OnnxScorer:
                     raise HeadraceError("HR518", f"the model takes no missing value in {name!r}")
 
 
-def _matrix(rows: Sequence[Sequence[object]], kind: type[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+def _plain(rows: Sequence[Sequence[object]] | Floats) -> Sequence[Sequence[object]]:
+    found: Sequence[Sequence[object]] = rows.tolist() if isinstance(rows, np.ndarray) else rows
+    return found
+
+
+def _matrix(rows: Sequence[Sequence[object]] | Floats, kind: type[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
     """Numbers as a matrix; None is NaN. Where nothing is missing, one pass over the values is twice as fast."""
+    if isinstance(rows, np.ndarray):
+        return np.ascontiguousarray(rows, kind)
     try:
         flat = np.fromiter(chain.from_iterable(rows), dtype=kind, count=len(rows) * len(rows[0]))
     except TypeError:
@@ -130,12 +139,12 @@ class NativeScorer:
         self._known = [frozenset(each.categories or ()) for each in self.inputs]
         self._threads = ThreadpoolController()
 
-    def score(self, rows: Sequence[Sequence[object]]) -> Floats:
+    def score(self, rows: Sequence[Sequence[object]] | Floats) -> Floats:
         """See `Scorer`."""
-        if not rows:
+        if not len(rows):
             return np.empty(0, dtype=np.float64)
         with self._threads.limit(limits=1, user_api="openmp"):
-            found: Floats = scores(self._estimator, self._encoded(rows))
+            found: Floats = scores(self._estimator, self._encoded(_plain(rows)))
         return found
 
     def _encoded(self, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
