@@ -52,18 +52,19 @@ def test_many_rows_of_floats_are_checked_as_a_table(values: list[tuple[float, fl
     assert found[3] is rows[3]
 
 
-@pytest.mark.parametrize(
-    "change", [{"hour": 3}, {"hour": None}, {"hour": True}, {"x": 1.0}, {"hour": float("nan")}, {"hour": "a"}]
-)
+@pytest.mark.parametrize("change", [{"hour": 3}, {"hour": None}])
 def test_other_rows_are_what_they_were(change: dict[str, object]) -> None:
     rows: list[dict[str, object]] = named([(1.0, 2.0, 3.0)] * 20)
     rows[17] = rows[17] | change
-    try:
-        assert Checker(FIELDS).check(rows) is rows
-    except HeadraceError as error:
-        assert error.what.startswith("row 17")
-        with pytest.raises(HeadraceError, match=error.code):
-            Checker(FIELDS).check([rows[17]])
+    assert Checker(FIELDS).check(rows) is rows
+
+
+@pytest.mark.parametrize("change", [{"hour": True}, {"x": 1.0}, {"hour": float("nan")}, {"hour": "a"}])
+def test_what_is_wrong_with_one_of_many_is_told(change: dict[str, object]) -> None:
+    rows: list[dict[str, object]] = named([(1.0, 2.0, 3.0)] * 20)
+    rows[17] = rows[17] | change
+    with pytest.raises(HeadraceError, match="row 17"):
+        Checker(FIELDS).check(rows)
 
 
 def test_a_table_is_checked_by_its_first_row() -> None:
