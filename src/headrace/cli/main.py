@@ -53,7 +53,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
             "rows", "The columns and first rows of a node, the metrics of a model, or the last windows of a monitor."
         ),
         "query": Verb("rows", "Ask the tables of an environment in SQL."),
-        "quarantine": Verb("rows", "The rows that broke a contract: how many by rule, then the first."),
+        "quarantine": Verb("quarantine", "The rows that broke a contract: how many by rule, then the first."),
         "diff": Verb("compare", "How two environments, or two versions, differ: node by node and row by row."),
         "profile": Verb("compare", "What the columns of a node hold: types, nulls, quantiles, top values, histograms."),
         "replay": Verb("replay", "Run the pipeline over its own history, and compare retraining policies."),

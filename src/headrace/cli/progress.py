@@ -32,6 +32,8 @@ class Narrator(Observer):
         """See `Observer`."""
         rows = "" if version.rows is None else f", {counted(version.rows, 'row')}"
         self._say(f"  + {version.node} made{rows}, {spelled_seconds(version.seconds)}")
+        for warning in version.manifest.facts.get("warnings", ()):
+            self._say(f"  ! {version.node}: {warning}")
 
     def step_adopted(self, version: Version) -> None:
         """See `Observer`."""
@@ -58,6 +60,8 @@ class Narrator(Observer):
             return
         for line in [f"  + {decision.node} passed its gate:", *conditions(decision)]:
             self._say(line)
+        for warning in decision.facts.get("warned", ()):
+            self._say(f"  ! {decision.node}: {warning} does not hold")
 
     def published(self, moves: Sequence[PointerMove]) -> None:
         """See `Observer`."""

@@ -80,6 +80,11 @@ class Node(ABC):
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"
 
+    @property
+    def observes(self) -> bool:
+        """Whether the node looks at the outside world before anything is planned."""
+        return not self.inputs
+
     def functions(self) -> Sequence[Callable[..., object] | type]:
         """The user's code that decides what is made."""
         return ()

@@ -102,8 +102,11 @@ def _of_decision(entry: Entry, place: Place) -> Notice | None:
     if "monitor" in facts:
         return _of_note(entry, place) if facts["monitor"][0] == place.environment else None
     run = place.run(body["run"]) if body["run"] else None
-    if body["passed"] or run is None or run.environment != place.environment:
+    if run is None or run.environment != place.environment:
         return None
+    if body["passed"]:
+        warned = facts.get("warned", [])
+        return _of_warnings(entry, place, warned) if warned else None
     failed = [f"{each['condition']} ({each['seen']})" for each in body["outcomes"] if not each["passed"]]
     text = f"version {body['candidate'][:12]} of {body['node']} is not published: {'; '.join(failed)}"
     told = {"node": body["node"], "candidate": body["candidate"], "champion": body["champion"], "run": run.id}
@@ -127,17 +130,33 @@ def _of_note(entry: Entry, place: Place) -> Notice:
 
 
 def _of_version(entry: Entry, place: Place) -> Notice | None:
-    """A version of which too many of the new rows were set aside."""
+    """A version of which too many of the new rows were set aside, or that breaks a rule that only warns."""
     body, facts = entry.body, entry.body["manifest"]["facts"]
-    aside = facts.get("new_quarantined", 0)
+    aside, warnings = facts.get("new_quarantined", 0), facts.get("warnings", [])
     rows = facts.get("new_rows", 0) + aside
-    run = place.run(body["run"]) if aside and body["run"] else None
-    if run is None or run.environment != place.environment or aside <= place.share * rows:
+    run = place.run(body["run"]) if (aside or warnings) and body["run"] else None
+    if run is None or run.environment != place.environment:
         return None
+    if aside <= place.share * rows:
+        return _of_warnings(entry, place, warnings) if warnings else None
     rules = ", ".join(f"{rule}: {count:,}" for rule, count in facts.get("rules", {}).items())
     text = f"{aside:,} of {rows:,} rows were set aside ({100 * aside / rows:.1f} %): {rules}"
+    text += "".join(f"; kept, with a warning: {warning}" for warning in warnings)
     told = {"node": body["node"], "version": body["key"], "quarantined": aside, "rows": rows, "run": run.id}
     return _notice(entry, QUARANTINE, Severity.WARNING, f"{body['node']} in {place.environment}", text, told)
+
+
+def _of_warnings(entry: Entry, place: Place, warnings: list[str]) -> Notice:
+    """A version that was made although rules that only warn are broken."""
+    body = entry.body
+    told = {
+        "node": body["node"],
+        "version": body.get("candidate", body["key"]),
+        "warnings": warnings,
+        "run": body["run"],
+    }
+    title = f"{body['node']} in {place.environment}"
+    return _notice(entry, QUARANTINE, Severity.WARNING, title, f"kept, with a warning: {'; '.join(warnings)}", told)
 
 
 def _of_move(entry: Entry, place: Place) -> Notice | None:

@@ -73,7 +73,7 @@ def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: 
     observed = None if observation is None else observation.identity()
     keys = [key for _, key in inputs]
     key = version_key(node, wanted.coded[node.name], keys, observed=observed, generation=generation)
-    batches = observed if observed is not None else node.batches({name: found[name].batches for name, _ in inputs})
+    batches = {**node.batches({name: found[name].batches for name, _ in inputs}), **(observed or {})}
     effective = pointer if node.name in refused else key
     return Address(node.name, key, effective, inputs, batches, generation, observation)
 
@@ -89,4 +89,5 @@ def _observation(node: Node, wanted: Wanted) -> Observation | None:
     if observation is None:
         return None
     excluded = wanted.snapshot.excluded.get(node.name, frozenset())
-    return node.settled(observation, wanted.pointed.get(node.name), excluded).without(excluded)
+    settled = node.settled(observation, wanted.pointed.get(node.name), excluded).without(excluded)
+    return settled if settled.batches or not node.inputs else None

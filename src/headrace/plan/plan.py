@@ -208,9 +208,10 @@ def _gated_action(decision: Decision | None, why: str, details: list[str]) -> tu
 
 
 def _remarks(wanted: Wanted) -> tuple[str, ...]:
-    """What the versions that an environment points to have to say, such as that a monitor reacts late."""
-    pointed = (wanted.pointed[node] for node in sorted(wanted.pointed))
-    return tuple(remark for version in pointed for remark in version.manifest.facts.get("remarks", ()))
+    """What the versions that an environment points to have to say: a late monitor, a broken rule that warns."""
+    pointed = [wanted.pointed[node] for node in sorted(wanted.pointed)]
+    warnings = [f"{each.node}: {told}" for each in pointed for told in each.manifest.facts.get("warnings", ())]
+    return (*(remark for each in pointed for remark in each.manifest.facts.get("remarks", ())), *warnings)
 
 
 def _library_notes(steps: Sequence[Step], wanted: Wanted, known: Known) -> tuple[str, ...]:

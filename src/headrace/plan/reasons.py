@@ -26,6 +26,8 @@ def reason(address: Address, coded: Coded, pointed: Version | None) -> tuple[str
         return _batches_changed(address.batches, pointed.batches)
     before = dict(pointed.inputs)
     changed = [name for name, key in address.inputs if before.get(name) != key]
+    if not changed and dict(address.batches) != dict(pointed.batches):
+        return _batches_changed(address.batches, pointed.batches)
     return "input changed", [f"made from a new version of {name}" for name in changed]
 
 

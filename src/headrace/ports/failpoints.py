@@ -25,6 +25,8 @@ FAILPOINTS: tuple[str, ...] = (
     "ledger.commit.before",
     "manifest.rename.after",
     "manifest.rename.before",
+    "mended.write.after",
+    "mended.write.before",
     "online.fill.after",
     "online.fill.before",
     "predictions.drain.after",

@@ -188,9 +188,13 @@ def lineage(ledger: Ledger, version: Version, seen: set[str] | None = None) -> L
 
 
 def batches(version: Version) -> list[Json]:
-    """The batches of a source version: id, digest, and rows and bytes where they were recorded."""
+    """The batches of a source version: id, digest, and rows and bytes where they were recorded.
+
+    Of a version that is made from others, the batches of rows that were mended by hand.
+    """
     if version.inputs:
-        return []
+        mended = version.manifest.facts.get("mended", {})
+        return [{"id": name, "digest": version.batches[name], "rows": what["rows"]} for name, what in mended.items()]
     recorded = version.manifest.facts.get("batches", {})
     return [
         {"id": name, "digest": digest, **{what: recorded[name][what] for what in ("rows", "bytes") if name in recorded}}

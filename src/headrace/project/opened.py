@@ -14,6 +14,8 @@ from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import existing
+from headrace.tables.table import Table
+from headrace.tables.uniqueness import with_doubles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,12 +82,18 @@ class Environment:
         return node.read(self.version(node), self._workspace.stores)
 
     def quarantine(self, table: str | Node) -> pl.LazyFrame:
-        """The rows of a table that broke its contract, with rule, column and value. Raises HR833 for other nodes."""
+        """The rows of a table that broke its contract, with every rule that each broke, the columns and the values.
+
+        Raises HR833 for other nodes.
+        """
         node = self._node(table)
         ref = self.version(node).manifest.outputs.get(QUARANTINE)
         if ref is None:
             raise HeadraceError("HR833", f"{node.name} has no contract that could set rows aside")
-        return self._workspace.stores.tables.scan(ref)
+        rows = self._workspace.stores.tables.scan(ref)
+        if not isinstance(node, Table) or node.contract is None:
+            return rows
+        return with_doubles(rows, self.table(node), node.contract)
 
     def model(self, model: str | Node) -> Predictor:
         """A model, loaded and ready to predict. Raises HR830, HR831 or HR834 where there is none."""

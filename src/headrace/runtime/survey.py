@@ -63,7 +63,7 @@ def observe(
         return node.observe(_outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside))
 
     nodes = [node for node in graph if node.name not in snapshot.holds]
-    readers = [node for node in nodes if not node.inputs]
+    readers = [node for node in nodes if node.observes]
     if not readers:
         return {}
     with ThreadPoolExecutor(max_workers=min(8, len(readers))) as pool:

@@ -8,6 +8,7 @@ others of it, so that the next best of them can take the place of a row that goe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,49 +16,19 @@ import polars as pl
 
 from headrace.tables.breaches import BATCH, RULE, added
 from headrace.tables.layout import Layout, Run
-from headrace.tables.rules import QUARANTINE, WARN
-from headrace.tables.uniqueness import Unique, set_doubles_aside, unique_rules, with_reason
-from headrace.tables.upsert import ROW, supersede, superseded
+from headrace.tables.shape import Shape, settled
+from headrace.tables.uniqueness import with_reason
+from headrace.tables.upsert import ROW, superseded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from headrace.ports.records import Facts
+    from headrace.ports.records import Facts, Json
     from headrace.tables.breaches import Split
-    from headrace.tables.contract import Contract
-    from headrace.tables.partitions import Partition
-    from headrace.tables.upsert import Upsert
+    from headrace.tables.mending import Mending
 
 Sizes = dict[str | None, dict[str, Any]]
 _NONE: np.ndarray = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What decides which rows of a table stay: its name, its contract, how its keys are settled, how it is parted."""
-
-    name: str
-    contract: type[Contract] | None = None
-    upsert: Upsert | None = None
-    partition: Partition | None = None
-    answer: str = QUARANTINE
-
-    @property
-    def rules(self) -> list[Unique]:
-        """What is unique besides what an upsert settles, in order."""
-        rules = [] if self.contract is None else unique_rules(self.contract)
-        return [rule for rule in rules if self.upsert is None or rule.names != self.upsert.names]
-
-    @property
-    def groups(self) -> list[tuple[str, ...]]:
-        """Every group of columns by which rows shut each other out, or are counted."""
-        upsert = [] if self.upsert is None else [self.upsert.names]
-        return [*upsert, *(rule.names for rule in self.rules)]
-
-    @property
-    def simple(self) -> bool:
-        """Whether one group at most decides, and shuts rows out: then touched keys can be settled by themselves."""
-        return len(self.groups) <= 1 and all(rule.answer(self.answer) != WARN for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +71,32 @@ class Grown:
     superseded: Delta | None
     sizes: Sizes
     new_aside: int
+    mended: Mapping[str, Json] = field(default_factory=dict)
 
 
 def grown(
-    splits: Sequence[Split], batches: Sequence[str | None], shape: Shape, before: Before | None = None
+    splits: Sequence[Split],
+    batches: Sequence[str | None],
+    shape: Shape,
+    before: Before | None = None,
+    mending: Mending | None = None,
 ) -> Grown | None:
     """Add batches, checked row by row, to what is left of a base; None where only a rebuild can tell what stays.
 
-    That is where several columns are unique each for itself, and a row shares a value with one that is there.
+    That is where several columns are unique each for itself, or rows were mended, and a row shares a value with one
+    that is there. Rows are mended where everything is made from the beginning.
     """
-    contract, upsert = shape.contract, shape.upsert
-    lost: list[pl.DataFrame] = []
-    if upsert is not None:
-        splits, lost = supersede(splits, batches, upsert)
-    if contract is not None:
-        settled = () if upsert is None else upsert.names
-        splits = set_doubles_aside(splits, batches, contract, shape.answer, settled)
+    splits, lost = settled(splits, batches, shape)
+    if mending is not None:
+        splits, batches, lost = mending.mended(splits, batches, lost, partial(settled, shape=shape))
     making = _Making(shape, splits, batches, lost)
     if before is not None:
         making.leave_out(before)
         if not making.settle(before):
             return None
-    return making.done(before)
+    made = making.done(before)
+    made.mended = {} if mending is None else mending.told
+    return made
 
 
 class _Making:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from headrace.ports.records import Facts, Json
     from headrace.tables.contract import Contract
-    from headrace.tables.growing import Before, Grown, Shape
+    from headrace.tables.growing import Before, Grown
+    from headrace.tables.shape import Shape
 
 EXAMPLES = 3
 _LONGEST = 60
@@ -46,6 +47,10 @@ class Recipe:
         arguments = [convert(frame, kind) for frame, kind in zip(inputs, self.frames, strict=True)]
         result = to_lazy(call(self.function, arguments, self.name), self.name)
         frame = collected(result, self.function, self.name)
+        return self.checked(frame, batch)
+
+    def checked(self, frame: pl.DataFrame, batch: str | None) -> Split:
+        """Rows that the function made, checked one by one. Raises HR406 to HR408."""
         if self.contract is None:
             return Split(frame, frame.clear(), {})
         return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
@@ -79,8 +84,15 @@ def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[st
         "schema": schema_of(made.clean.rows) if before is None else before.facts["schema"],
         **({"batches": batches} if incremental else {}),
         **({"layout": made.layout.to_json()} if incremental or shape.partition is not None else {}),
+        **_mended(made, before),
         **_times(made, shape, before),
     }
+
+
+def _mended(made: Grown, before: Before | None) -> dict[str, Json]:
+    """What became of each mended batch: those of the base are those of the table, where there is a base."""
+    told = made.mended if before is None else before.facts.get("mended", {})
+    return {"mended": dict(told)} if told else {}
 
 
 def _times(made: Grown, shape: Shape, before: Before | None) -> dict[str, str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 QUARANTINE, FAIL, WARN = "quarantine", "fail", "warn"
 ANSWERS: Final = (QUARANTINE, FAIL, WARN)
 """What becomes of a row that breaks a rule: it is set aside, it stops the table, or it stays and is counted."""
+MENDED: Final = "mended"
+"""The folder of a project, and the beginning of the names, of the batches of mended rows."""
 LIMITS: Mapping[str, str] = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _ORDERED = (int, float, datetime, date)
 _TEXTUAL = ("matches", "min_length", "max_length")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode, nearest
-from headrace.ports.records import Manifest
+from headrace.ports.records import Manifest, Observation
 from headrace.ports.stores import Change
 from headrace.sources.source import Source
 from headrace.tables.contract import Contract, keys, references
@@ -14,7 +14,7 @@ from headrace.tables.frames import wanted_frames
 from headrace.tables.layout import Layout
 from headrace.tables.partitions import partition_of
 from headrace.tables.results import refuse_failed, relative_rules, table_results, warnings_of
-from headrace.tables.rules import ANSWERS
+from headrace.tables.rules import ANSWERS, MENDED
 from headrace.tables.upsert import upsert_of
 
 if TYPE_CHECKING:
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.graph.node import Options
+    from headrace.ports.outside import Outlook
     from headrace.ports.records import Decision, Facts, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
     from headrace.tables.breaches import Split
-    from headrace.tables.growing import Before, Delta, Grown, Shape
+    from headrace.tables.growing import Before, Delta, Grown
+    from headrace.tables.making import Recipe
+    from headrace.tables.mending import Mending
+    from headrace.tables.shape import Shape
 
 TABLE, QUARANTINE, SUPERSEDED = "table", "quarantine", "superseded"
 """The outputs of a version: the clean rows; of a table with a contract, those that were set aside; of one with upserts,
@@ -141,8 +145,28 @@ class Table(RowsNode):
         return inputs[self.taken[0].name] if self.incremental else {}
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-        """The version that shares the most batches, for an incremental table."""
-        return nearest(wanted, live) if self.incremental else None
+        """The version that shares the most batches, for an incremental table: one with the same mended rows."""
+        if not self.incremental:
+            return None
+        mended = self._mended_of(wanted)
+        return nearest(wanted, [each for each in live if self._mended_of(each.batches) == mended])
+
+    @property
+    def observes(self) -> bool:
+        """Whether there may be rows that were mended."""
+        return self.contract is not None or not self.inputs
+
+    def observe(self, outlook: Outlook) -> Observation | None:
+        """The batches of mended rows, where there are any. Raises HR435 for one that was edited."""
+        if self.contract is None:
+            return None
+        from headrace.tables.mending import observed
+
+        found = observed(outlook.project, self.name)
+        return Observation(self.name, found) if found else None
+
+    def _mended_of(self, batches: Mapping[str, str]) -> dict[str, str]:
+        return {batch: of for batch, of in batches.items() if batch.startswith(f"{MENDED}/{self.name}/")}
 
     def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
         """Whether an incremental table keeps its promise, f(A + B) = f(A) + f(B): HR417, or as `make`."""
@@ -190,7 +214,7 @@ class Table(RowsNode):
         value with one that is there.
 
         Raises:
-            HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423 and HR484. Nothing is published then.
+            HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423, HR427, HR434 and HR484. Nothing is published.
         """
         from headrace.tables.making import facts_of, refuse
 
@@ -203,13 +227,15 @@ class Table(RowsNode):
         if made is None:
             message = f"{self.name} could not be made from all batches"
             raise RuntimeError(message)
-        facts = facts_of(made, self._shape, before)
+        facts = facts_of(made, self._shape(step), before)
         refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
         facts.update(self._whole(made, before, facts))
         outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
         context.log(_told(facts))
         for line in facts.get("warnings", ()):
             context.log(f"warning: {line}")
+        for batch, what in made.mended.items():
+            context.log(f"{batch}: " + ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in what.items()))
         return Manifest(step.key, outputs, {**facts, "input_schema": self._input_schema(context)})
 
     def _usable(self, step: Step, context: Context) -> Version | None:
@@ -219,6 +245,8 @@ class Table(RowsNode):
             return None
         if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
             return None
+        if self._mended_of(step.batches) and not base.batches.items() <= step.batches.items():
+            return None  # what a mended row mends may be gone
         return base if base.manifest.facts["input_schema"] == self._input_schema(context) else None
 
     def _referenced(self, inputs: Mapping[str, str]) -> Mapping[str, str | None]:
@@ -251,11 +279,11 @@ class Table(RowsNode):
     def _input_schema(self, context: Context) -> Json:
         return {each.name: context.versions[each.name].manifest.facts.get("schema") for each in self.taken}
 
-    @property
-    def _shape(self) -> Shape:
-        from headrace.tables.growing import Shape
+    def _shape(self, step: Step) -> Shape:
+        from headrace.tables.shape import Shape
 
-        return Shape(self.name, self.contract, self.upsert, self.partition, self.on_breach)
+        mended = bool(self._mended_of(step.batches))
+        return Shape(self.name, self.contract, self.upsert, self.partition, self.on_breach, mended=mended)
 
     def _grown(self, step: Step, before: Before | None, context: Context) -> Grown | None:
         """What is left of the base and what comes to it; None where that is not what a rebuild would make."""
@@ -263,20 +291,34 @@ class Table(RowsNode):
         from headrace.tables.making import refuse_different, schema_of
 
         done = {} if before is None else before.batches
-        wanted = sorted(batch for batch, identity in step.batches.items() if done.get(batch) != identity)
-        splits = self._splits(wanted, context)
-        batches = wanted if self.incremental else [None]
-        refuse_different(self.name, splits, batches)
+        mended = self._mended_of(step.batches)
+        batches = {batch: of for batch, of in step.batches.items() if batch not in mended}
+        wanted = sorted(batch for batch, identity in batches.items() if done.get(batch) != identity)
+        recipe = self._recipe(context)
+        splits = self._splits(wanted, recipe, context)
+        names = wanted if self.incremental else [None]
+        refuse_different(self.name, splits, names)
         if before is not None and splits and schema_of(splits[0].clean) != before.facts["schema"]:
             return None
-        return grown(splits, batches, self._shape, before)
+        return grown(splits, names, self._shape(step), before, self._mending(step, recipe, context, before))
 
-    def _splits(self, wanted: Sequence[str], context: Context) -> list[Split]:
-        """Call the function: once for each new batch of an incremental table, else once for all rows."""
+    def _recipe(self, context: Context) -> Recipe:
         from headrace.tables.making import Recipe
 
         known = self._known(context)
-        recipe = Recipe(self.name, self.function, self._frames, self.contract, self.on_breach, known)
+        return Recipe(self.name, self.function, self._frames, self.contract, self.on_breach, known)
+
+    def _mending(self, step: Step, recipe: Recipe, context: Context, before: Before | None) -> Mending | None:
+        """The rows that were mended, unless the base has them. Raises HR312 for a batch that changed, HR434."""
+        if step.observation is None or self.contract is None or before is not None:
+            return None
+        from headrace.tables.mending import Mending, landed
+
+        rows = {batch.id: landed(batch, context, self.contract) for batch in step.observation.batches}
+        return Mending(rows, recipe.checked)
+
+    def _splits(self, wanted: Sequence[str], recipe: Recipe, context: Context) -> list[Split]:
+        """Call the function: once for each new batch of an incremental table, else once for all rows."""
         if not self.incremental:
             return [recipe.rows([each.read(context.versions[each.name], context.stores) for each in self.taken])]
         source = cast("Source", self.taken[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from headrace.tables.breaches import BATCH, COLUMN, RULE, VALUE, Split, added
+from headrace.tables.breaches import BATCH, BETWEEN, COLUMN, RULE, VALUE, Split, added, told
 from headrace.tables.contract import keys
 from headrace.tables.rules import FAIL, QUARANTINE, WARN, answer_of
 
@@ -114,6 +114,32 @@ def with_reason(rows: pl.DataFrame, rule: Unique, batch: str | None) -> pl.DataF
     return rows.with_columns(
         pl.lit(rule.text).alias(RULE),
         pl.lit(", ".join(rule.names)).alias(COLUMN),
-        pl.concat_str([pl.col(name).cast(pl.String) for name in rule.names], separator=", ").alias(VALUE),
+        _values(rule.names).alias(VALUE),
         pl.lit(batch, pl.String).alias(BATCH),
     )
+
+
+def with_doubles(aside: pl.LazyFrame, clean: pl.LazyFrame, contract: type[Contract]) -> pl.LazyFrame:
+    """Rows that were set aside, each told as well where a clean row has its key, or a value that is to be unique.
+
+    Asked when they are looked at: which rows are clean changes with each batch, and what was set aside stays.
+    """
+    there = set(aside.collect_schema()) & set(clean.collect_schema())
+    for rule in unique_rules(contract):
+        if there.issuperset(rule.names):
+            names = list(rule.names)
+            taken = clean.select(names).join(aside.select(names), on=names, how="semi").unique()
+            hits = taken.with_columns(pl.lit(value=True).alias("_hit"))
+            joined = aside.join(hits, on=names, how="left", maintain_order="left")
+            new = pl.col("_hit").fill_null(value=False) & ~told(rule.text)
+            texts = {RULE: pl.lit(rule.text), COLUMN: pl.lit(", ".join(names)), VALUE: _values(names)}
+            more = [
+                pl.when(new).then(pl.concat_str([column, text], separator=BETWEEN)).otherwise(column).alias(column)
+                for column, text in texts.items()
+            ]
+            aside = joined.with_columns(more).drop("_hit")
+    return aside
+
+
+def _values(names: Sequence[str]) -> pl.Expr:
+    return pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=", ")

@@ -207,7 +207,7 @@ def _tree(found: Lineage, *, full: bool, depth: int = 1) -> list[str]:
         key = version.key if full else short(version.key)
         lines.append(f"{'  ' * depth}{version.node} {key}, {version.kind}{rows}{again}")
         lines += _tree(each, full=full, depth=depth + 1)
-    if not found.inputs and not found.seen_before:
+    if not found.seen_before:
         lines += [f"{'  ' * depth}{line}" for line in _batches(explain.batches(found.version), full=full)]
     return lines
 

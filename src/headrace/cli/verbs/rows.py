@@ -1,4 +1,4 @@
-"""`show`, `query`, `quarantine`: rows of an environment."""
+"""`show`, `query`: rows of an environment."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment; the main one if left out.")]
 
-_RULE = "_rule"
 _MONITOR = "monitor"
+_VERSIONS = 4
+"""Of how many versions the rules are shown."""
 
 
 class Format(StrEnum):
@@ -68,8 +69,9 @@ def show(
 ) -> None:
     """The columns and first rows of a node, the metrics of a model, or the last windows of a monitor.
 
-    Of features that are published online also how long their rows took to get there, against the declared delay. A
-    monitor shows its last 24 hours, or 14 days, with --html as a page with plots.
+    Of a table with a contract also what became of each rule in its last versions: how many rows broke it, or what was
+    seen of the whole table. Of features that are published online also how long their rows took to get there, against
+    the declared delay. A monitor shows its last 24 hours, or 14 days, with --html as a page with plots.
 
     Example: headrace show departures
     """
@@ -102,19 +104,25 @@ def _show_monitor(cli: Session, environment: str, version: Version, html: Path |
 def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) -> None:
     from headrace.cli.frames import frame_json, frame_lines, schema_lines
     from headrace.cli.lags import lag_lines
+    from headrace.cli.rule_lines import rule_lines
     from headrace.project.publish_lag import publish_lag
+    from headrace.project.rule_history import rule_history
 
     lag = publish_lag(cli.workspace, opened.name, version.node)
+    history = rule_history(cli.workspace.ledger, version.node, _VERSIONS)
     frame = opened.table(version.node)
     first = frame.head(limit).collect()
     if cli.out.as_json:
         schema = {name: str(dtype) for name, dtype in first.schema.items()}
         told = {} if lag is None else {"publish_lag": lag.to_json()}
+        told.update({"rules": history.to_json()} if history.rules else {})
         cli.out.json({**_identity(version), "schema": schema, "first": frame_json(first), **told})
         return
     cli.out.data(_headline(version), *schema_lines(first.schema))
     if limit:
         cli.out.data("", *frame_lines(first, terminal=cli.out.wide()))
+    if history.rules:
+        cli.out.data("", *rule_lines(history))
     if lag is not None:
         cli.out.data("", "publish lag", *(f"  {line}" for line in lag_lines(lag)))
 
@@ -151,58 +159,6 @@ def _slice_lines(column: str, values: Mapping[str, Mapping[str, float | None]]) 
     names = list(next(iter(values.values()), {}))
     rows = [(value, *(number(metrics.get(name)) for name in names)) for value, metrics in values.items()]
     return ["", f"by {column}", *(f"  {line}" for line in columns(rows, ("", *names), right=range(1, len(names) + 1)))]
-
-
-def quarantine(
-    cli: Session,
-    node: Annotated[str, typer.Argument(metavar="NODE", help="A table with a contract.")],
-    environment: Env = None,
-    limit: Limit = 10,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """The rows that broke a contract: how many by rule, then the first.
-
-    With --format csv, all of them, without the counts.
-
-    Example: headrace quarantine departures --format csv > broken.csv
-    """
-    from headrace.cli.frames import frame_json
-
-    with _opened(cli, environment) as opened:
-        rows = _reasons_first(opened.quarantine(node).collect())
-    if form is not Format.TABLE:
-        _print_rows(cli, rows, form)
-    elif cli.out.as_json:
-        counts = [{"rule": rule, "rows": count} for rule, count in _by_rule(rows)]
-        cli.out.json({"node": node, "rows": rows.height, "rules": counts, "first": frame_json(rows.head(limit))})
-    else:
-        _tell_quarantine(cli, node, rows, limit)
-
-
-def _tell_quarantine(cli: Session, node: str, rows: pl.DataFrame, limit: int) -> None:
-    from headrace.cli.frames import frame_lines
-
-    if rows.is_empty():
-        cli.out.data(f"No row of {node} broke its contract.")
-        return
-    counts = columns([(f"{count:,}", rule) for rule, count in _by_rule(rows)], right=[0])
-    cli.out.data(f"{counted(rows.height, 'row')} of {node} set aside", *(f"  {line}" for line in counts))
-    if limit:
-        cli.out.data("", *frame_lines(rows.head(limit), terminal=cli.out.wide()))
-    if rows.height > limit:
-        cli.out.say(f"The first {limit} of {rows.height:,}. All of them: headrace quarantine {node} --format csv")
-
-
-def _reasons_first(rows: pl.DataFrame) -> pl.DataFrame:
-    """Why a row was set aside (the columns that begin with an underscore), then the row."""
-    reasons = [name for name in rows.columns if name.startswith("_")]
-    return rows.select(*reasons, *(name for name in rows.columns if name not in reasons))
-
-
-def _by_rule(rows: pl.DataFrame) -> list[tuple[str, int]]:
-    """How many rows broke which rule, the most frequent first."""
-    counts = rows.get_column(_RULE).value_counts().sort("count", _RULE, descending=[True, False])
-    return [(str(rule), int(count)) for rule, count in counts.iter_rows()]
 
 
 def _opened(cli: Session, environment: str | None) -> Environment:
