@@ -11,6 +11,8 @@ import pytest
 from headrace.errors import HeadraceError
 from headrace.graph.node import Node
 from headrace.ports.canonical import canonical
+from headrace.sources import database
+from headrace.sources.source import Source
 from headrace.tables.contract import Contract, column
 from headrace.tables.table import Table
 from tests.tables.workshop import Workshop, csv_source
@@ -206,6 +208,7 @@ class Other(Node):
         ("HR410", [csv_source(), csv_source("more")], {"incremental": True}),
         ("HR410", [Table("orders", [csv_source()], same)], {"incremental": True}),
         ("HR410", [], {"incremental": True}),
+        ("HR355", [Source("kept", database("crm", table="t", cursor="at", key="id"))], {"incremental": True}),
         ("HR415", [csv_source()], {"contract": Order()}),
         ("HR415", [csv_source()], {"contract": datetime}),
         ("HR416", [Other("other")], {}),

@@ -17,6 +17,7 @@ from headrace import (
     published,
     time_split,
 )
+from headrace.sources import database
 from tests.typing.right import Order, ShopHistory, orders, raw, returns, shop, weather
 
 shop.source("x", "data/*.csv")  # arg-type
@@ -40,6 +41,9 @@ shop.model(orders, label="returned", split=time_split(holdout="14d"), gate=[cham
 shop.model(orders, label="returned", split=time_split(holdout="14d"), leed="1h")  # call-arg
 shop.task("orders")  # arg-type
 shop.sql("x", "select 1", "orders")  # arg-type
+database("crm", tabel="orders")  # call-arg
+database("crm", table="orders", overlap=1.5)  # arg-type
+shop.source("crm", "orders")  # arg-type
 shop.schedule("orders", every("1d"))  # arg-type
 shop.schedule(orders, "1d")  # arg-type
 shop.schedule(orders, event("com.example.refresh"))  # arg-type

@@ -28,9 +28,11 @@ from headrace import (
     time_split,
 )
 from headrace.features import distinct, smallest, std
+from headrace.sources import database
 
 shop = Pipeline("shop", owner="ops@example.com")
 raw = shop.source("raw", files("data/*.csv"))
+crm = shop.source("crm", database("crm", table="orders", cursor="at", overlap="10m", key=["id"], schema={"n": int}))
 
 
 class Order(Contract):

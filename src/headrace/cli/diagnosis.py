@@ -57,7 +57,7 @@ def diagnose(workspace: Workspace) -> list[Finding]:
         found += _stored(workspace)
     except HeadraceError as error:
         found.append(Finding("store", f"cannot be looked at: {error.code} {error.what}", fine=False, fix=error.fix))
-    return [*found, *_crash_files(workspace)]
+    return [*found, *_databases(workspace), *_crash_files(workspace)]
 
 
 def _libraries(_: Workspace) -> Finding:
@@ -101,6 +101,16 @@ def _runs(workspace: Workspace) -> Finding:
         fine=False,
         fix="The next `headrace apply` takes them over; `headrace cancel RUN` only records them as crashed.",
     )
+
+
+def _databases(workspace: Workspace) -> Iterator[Finding]:
+    """Every database of the settings: what its server says, or why it does not."""
+    for name in workspace.settings.databases:
+        about = f"database {name}"
+        try:
+            yield Finding(about, workspace.outside.database(name).ask())
+        except HeadraceError as error:
+            yield Finding(about, f"{error.code} {error.what}", fine=False, fix=error.fix)
 
 
 def _stored(workspace: Workspace) -> Iterator[Finding]:

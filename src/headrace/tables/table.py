@@ -90,6 +90,7 @@ class Table(RowsNode):
         self._check_inputs()
         self._check_contract()
         self.upsert = upsert_of(name, self.contract, settings.get("upsert", False))
+        self._check_growth()
         self.partition = partition_of(name, self.contract, self._partition_by)
         self.gated = bool(relative_rules(self.contract))
         self._frames = wanted_frames(function, len(self.taken), name)
@@ -101,6 +102,14 @@ class Table(RowsNode):
         if self.incremental and (len(self.taken) != 1 or not isinstance(self.taken[0], Source)):
             names = ", ".join(f"{node.name} (a {node.kind})" for node in self.taken)
             raise HeadraceError("HR410", f"{self.name} is incremental, and its inputs are {names or 'none'}")
+
+    def _check_growth(self) -> None:
+        """Rows that take one another's place are no sum: an incremental table has to do the same with its own."""
+        source = self.taken[0] if self.incremental else None
+        if isinstance(source, Source) and not source.of.grows and not self.upsert:
+            raise HeadraceError(
+                "HR355", f"{self.name} is incremental, and newer rows of {source.name} replace older ones"
+            )
 
     def _check_contract(self) -> None:
         contract, share = self.contract, self.max_quarantined
