@@ -186,3 +186,30 @@ class TestRollOut:
             return found
 
         return asyncio.run(main()), figures.text().decode()
+
+
+def test_each_row_goes_by_its_entity(version: Double, log: MemoryLog) -> None:
+    candidate = Double("b" * 64)
+    candidate.make = lambda scores: [-each for each in scores]
+    rows = [
+        ROW | {"origin": origin, "distance": float(n)} for n, origin in enumerate(["JFK", "EWR", "LGA", "EWR", "X"])
+    ]
+    traffic = OneEndpoint(version, candidate)
+    service = AnsweringService(traffic, log, lambda: HORIZON, Limits(), Figures())
+    found = predict(service, Call("delays", rows, top=1, text=b"not to be logged"))
+    assert found.scored.scores.tolist() == [3.0, -5.0, 7.0, -9.0, 9.0]
+    assert [key for key, _ in found.made] == [each * 64 for each in "ababa"]
+    assert [each["distance"] for each in found.scored.features] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [each["distance"] for each in found.contributions] == [0.0, 2.0, 4.0, 6.0, 8.0]
+    logged = {identity: row for batch in log.batches for identity, row in zip(batch.ids, batch.rows, strict=True)}
+    assert [logged[each] for each in found.ids] == rows
+    assert {(batch.key[0], batch.stage, batch.text) for batch in log.batches} == {
+        ("a", None, None),
+        ("b", "canary", None),
+    }
+    alone = predict(service, Call("delays", [rows[1], rows[3]]))
+    assert (alone.key, alone.made) == (candidate.key, ())
+    chosen = predict(service, Call("delays", rows, version="a"))
+    assert (chosen.key, chosen.made) == (version.key, ())
+    with pytest.raises(HeadraceError, match="row 3"):
+        predict(service, Call("delays", [*rows[:3], rows[3] | {"distance": "far"}, rows[4]]))

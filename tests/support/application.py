@@ -101,6 +101,10 @@ class OneEndpoint:
             raise HeadraceError("HR901", f"there is no endpoint {endpoint!r}", fix=suggestion(endpoint, ["delays"]))
         return self.served
 
+    def divided(self, endpoint: str) -> bool:
+        self.route(endpoint)
+        return self.candidate is not None
+
     def lane(self, endpoint: str, row: Mapping[str, object]) -> Lane:
         if self.candidate is not None and row["origin"] == "EWR":
             return Lane(self.candidate, "canary")

@@ -17,16 +17,17 @@ class Scores(litserve.LitAPI):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(sys.argv[1], options)
-        self._source = self._session.get_inputs()[0].name
+        (source,) = self._session.get_inputs()
+        self._source, self._kind = source.name, np.float64 if source.type == "tensor(double)" else np.float32
         self._output = self._session.get_outputs()[-1].name
 
     def decode_request(self, request):  # noqa: ANN001, ANN201 - LitServe takes annotations for models to check by
         """The rows of a request."""
-        return np.asarray(request["rows"], dtype=np.float32)
+        return np.asarray(request["rows"], dtype=np.float64)
 
     def predict(self, x: Any) -> Any:  # noqa: ANN401 - arrays
         """The probability of each row."""
-        return self._session.run([self._output], {self._source: x})[0][:, 1]
+        return self._session.run([self._output], {self._source: x.astype(self._kind, copy=False)})[0][:, 1]
 
     def encode_response(self, output):  # noqa: ANN001, ANN201 - the same
         """The answer."""

@@ -8,6 +8,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from headrace.endpoints.batching import Batches, Waiting
 from headrace.endpoints.checking import Checker
-from headrace.endpoints.service import Answered, Lane, Scored
+from headrace.endpoints.service import Answered, Lane, Scored, together
 from headrace.endpoints.statuses import status_of
 from headrace.errors import HeadraceError
 
@@ -89,28 +90,50 @@ class AnsweringService:
         """See `Service`."""
         if len(call.rows) > self.limits.rows:
             raise HeadraceError("HR907", f"{len(call.rows)} rows, and {self.limits.rows} are allowed")
+        cutoff = self._now() if call.at is None else call.at
+        if call.version is None and len(call.rows) > 1 and self._traffic.divided(call.endpoint):
+            return await self._divided(call, cutoff)
         lane = self._lane(call)
         served = lane.served
         call = replace(call, rows=self._checker(served).check(call.rows))
         if not call.rows:
             return Answered((), Scored(np.empty(0), (), ()), served.key, served.model)
-        cutoff = self._now() if call.at is None else call.at
         shadow = self._traffic.shadow(call.endpoint)
         if shadow is not None and call.version is None:
             self._ask_besides(shadow, call, cutoff)
-        came = self.seconds()
-        ids, scored = await self._scored(lane, call, cutoff)
-        warnings = self._warnings(call, served)
-        if not call.top:
-            return Answered(ids, scored, served.key, served.model, warnings=warnings)
-        told = await self._explained(served, scored, call.top, came + self.limits.seconds)
-        return Answered(ids, scored, served.key, served.model, told, warnings)
+        answered = await self._answered(lane, call, cutoff)
+        warnings = self._warnings(call.endpoint, self._checker(served).unknown(call.rows))
+        return replace(answered, warnings=warnings) if warnings else answered
 
-    def _warnings(self, call: Call, served: Served) -> Sequence[str]:
+    async def _answered(self, lane: Lane, call: Call, cutoff: int) -> Answered:
+        """The answer of one version."""
+        served, came = lane.served, self.seconds()
+        ids, scored = await self._scored(lane, call, cutoff)
+        if not call.top:
+            return Answered(ids, scored, served.key, served.model)
+        told = await self._explained(served, scored, call.top, came + self.limits.seconds)
+        return Answered(ids, scored, served.key, served.model, told)
+
+    async def _divided(self, call: Call, cutoff: int) -> Answered:
+        """The answer to rows that go to one version or another, each by its entity."""
+        places: dict[Lane, list[int]] = {}
+        unknown: list[tuple[int, str, str]] = []
+        for n, row in enumerate(call.rows):
+            lane = self._traffic.lane(call.endpoint, row)
+            checker = self._checker(lane.served)
+            checker.check_one(n, row)
+            unknown += [(n, name, value) for _, name, value in checker.unknown([row])]
+            places.setdefault(lane, []).append(n)
+        rows = call.rows
+        calls = [replace(call, rows=[rows[n] for n in own], text=None) for own in places.values()]
+        parts = await asyncio.gather(*map(self._answered, places, calls, repeat(cutoff)))
+        answered = parts[0] if len(parts) == 1 else together(parts, list(places.values()))
+        return replace(answered, warnings=self._warnings(call.endpoint, unknown))
+
+    def _warnings(self, endpoint: str, unknown: Sequence[tuple[int, str, str]]) -> Sequence[str]:
         """What the caller should know although there is an answer."""
-        unknown = self._checker(served).unknown(call.rows)
         for _, name, _ in unknown:
-            self.figures.unknown(call.endpoint, name)
+            self.figures.unknown(endpoint, name)
         told = [
             f"row {n}: {name!r} is {value!r:.60}, unknown to the model: it counts as missing"
             for n, name, value in unknown

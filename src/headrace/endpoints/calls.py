@@ -146,6 +146,8 @@ def _answer(answered: Answered, *, with_features: bool) -> bytes:
             each["features"] = features
     for each, told in zip(predictions, answered.contributions, strict=False):
         each["contributions"] = told
+    for each, (version, model) in zip(predictions, answered.made, strict=False):
+        each |= {"version": version, "model": model}
     answer: dict[str, Any] = {"predictions": predictions, "version": answered.key, "model": answered.model}
     if answered.warnings:
         answer["warnings"] = answered.warnings

@@ -61,7 +61,7 @@ def canary(
     """Let a new version of an endpoint answer a growing share of the requests, and return to the old one by itself.
 
     Args:
-        *shares: Percentages of the requests, growing; the last one is 100, and is added where it is left out. A request
+        *shares: Percentages of the requests, growing; the last one is 100, and is added where it is left out. A record
             goes by its entity, which keeps its version for as long as the shares grow.
         bake: How long each stage lasts at least, such as "10m".
         shadow: How long the new version is asked besides, before it answers anybody; nobody sees what it says.

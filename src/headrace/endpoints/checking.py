@@ -61,10 +61,20 @@ class Checker:
                 return table
         if len(rows) < _MANY or not self._fit(rows):
             self._check_each(rows)
+        self._refuse_outside(rows)
+        return rows
+
+    def check_one(self, n: int, row: Row) -> None:
+        """Raise as `check` does for one row, which is row `n` of its request."""
+        self._check_row(n, row)
+        self._refuse_outside([row], n)
+
+    def _refuse_outside(self, rows: Sequence[Row], first: int = 0) -> None:
+        """Refuse texts that the model has not seen, where the endpoint does. `first`: the number of the first row."""
         for n, name, value in _outside(self._closed, rows) if self._closed else ():
             known = sorted(dict(self._closed)[name])
-            raise HeadraceError("HR932", f"row {n}: {name!r} is {value!r:.60}; {did_you_mean(value[:60], known)}")
-        return rows
+            what = f"row {first + n}: {name!r} is {value!r:.60}; {did_you_mean(value[:60], known)}"
+            raise HeadraceError("HR932", what)
 
     def _check_each(self, rows: Sequence[Row]) -> None:
         """Check names and types row by row."""

@@ -129,6 +129,8 @@ def _answer() -> dict[str, Any]:
             "prediction": {"type": "number"},
             "features": {"type": "object"},
             "contributions": numbers,
+            "version": {"type": "string", "description": "Where two versions answer the records of one request."},
+            "model": {"type": "string"},
         },
     }
     return {

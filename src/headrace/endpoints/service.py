@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     Scores = npt.NDArray[np.float64]
@@ -90,7 +91,10 @@ class Lanes(Traffic, Protocol):
     """Traffic in which a new version takes over by and by."""
 
     def lane(self, endpoint: str, row: Mapping[str, object]) -> Lane:
-        """Who answers a request that begins with this row: the same for each entity. Raises HR901, HR902."""
+        """Who answers this row: the same for each entity. Raises HR901, HR902."""
+
+    def divided(self, endpoint: str) -> bool:
+        """Whether two versions answer now, each some of the entities. Raises HR901, HR902."""
 
     def shadow(self, endpoint: str) -> Lane | None:
         """Who is asked besides, if anybody."""
@@ -113,7 +117,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of a call, in the order of its rows; `warnings` are about all of it."""
+    """What came of a call, in the order of its rows; `warnings` are about all of it.
+
+    `made` says for each row which version answered it and by which model, where they differ; `key` and `model` are then
+    those of the first row.
+    """
 
     ids: Sequence[str]
     scored: Scored
@@ -121,6 +129,26 @@ class Answered:
     model: str
     contributions: Sequence[Mapping[str, float]] = field(default=())
     warnings: Sequence[str] = field(default=())
+    made: Sequence[tuple[str, str]] = field(default=())
+
+
+def together(parts: Sequence[Answered], places: Sequence[Sequence[int]]) -> Answered:
+    """One answer of several, each of which is of the rows at its `places`."""
+    order = np.argsort(np.concatenate([np.asarray(each) for each in places])).tolist()
+
+    def mixed(what: Callable[[Answered], Iterable[Any]]) -> list[Any]:
+        found = [each for part in parts for each in what(part)]
+        return [found[place] for place in order] if found else []
+
+    scored = Scored(
+        np.concatenate([each.scored.scores for each in parts])[order],
+        mixed(lambda part: part.scored.features),
+        mixed(lambda part: part.scored.seen),
+    )
+    made: list[tuple[str, str]] = mixed(lambda part: [(part.key, part.model)] * len(part.ids))
+    ids, told = mixed(lambda part: part.ids), mixed(lambda part: part.contributions)
+    key, model = made[0]
+    return Answered(ids, scored, key, model, contributions=told, made=made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,8 +151,9 @@ def refuse_outputs(names: Sequence[str]) -> None:
 
 
 def answer_parameters(answered: Answered) -> dict[str, str]:
-    """What an answer says of who made it, beside the version."""
-    return {"model": answered.model}
+    """What an answer says of who made it, beside the version: `versions` where two answer the rows of one request."""
+    versions = ",".join(dict.fromkeys(version for version, _ in answered.made))
+    return {"model": answered.model, **({"versions": versions} if versions else {})}
 
 
 def _datatype(field: Field) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from headrace.ports.stores import Stores
     from headrace.project.rollouts import Answering
 
+_ALL = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Answerers:
@@ -90,6 +92,11 @@ class LiveTraffic:
         if falls_to(found.share, found.salt, entity):
             return Lane(found.candidate, "canary")
         return Lane(found.settled)
+
+    def divided(self, endpoint: str) -> bool:
+        """See `Lanes`."""
+        found = self._answerers(endpoint)
+        return found.candidate is not None and 0 < found.share < _ALL
 
     def shadow(self, endpoint: str) -> Lane | None:
         """See `Traffic`."""
