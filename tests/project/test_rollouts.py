@@ -68,7 +68,9 @@ class Server:
     def share(self) -> float:
         """The share of entities that the version gets which the endpoint points to."""
         traffic, pointed = self.traffic(), self.pointer("scores")
-        return sum(traffic.lane("scores", row).served.key == pointed for row in ROWS) / len(ROWS)
+        found = sum(traffic.lane("scores", row).served.key == pointed for row in ROWS) / len(ROWS)
+        assert traffic.divided("scores") == (0 < found < 1)
+        return found
 
     def pointer(self, node: str) -> str | None:
         return self.workspace.ledger.snapshot(self.environment).pointers.get(node)
