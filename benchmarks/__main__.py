@@ -58,6 +58,8 @@ BENCHES = {
     "lookup": Bench("benchmarks.serving.lookup", "100 entities from the online store, and from Feast's", 3, alone=True),
     "drift": Bench("benchmarks.drift", "50 columns x 1M rows against their reference", 5, alone=True),
     "wide": Bench("benchmarks.drift_wide", "1,000 columns x 10M rows against their reference", 1, alone=True),
+    "join": Bench("benchmarks.join", "1M labels on 10M rows, as of their times; Polars alone, Feast", 3, alone=True),
+    "rolling": Bench("benchmarks.rolling", "7-day features of 30M rows; DuckDB, PySpark; a new day", 1, alone=True),
     "evidently": Bench("benchmarks.rivals.evidently.bench", "Evidently: 50 columns x 1M rows, PSI", 1, alone=True),
     "events": Bench(
         "benchmarks.events", "Headrace: from an event over HTTP to the first line of its task", 2, alone=True
@@ -103,7 +105,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     print("  ".join(f"{name}: {value}" for name, value in machine.items()))
     with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="headrace-bench-") as scratch:
         Path(scratch).chmod(0o711)  # a server that refuses to run as root has to pass through as another user
-        options = Options(arguments.chain, arguments.fan, Path(scratch))
+        options = Options(arguments.chain, arguments.fan, Path(scratch), arguments.share)
         results, broken = _rounds(names, arguments.rounds, options)
     summaries = summarise(results)
     print(table(summaries))
@@ -176,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="turns; the slow ones take fewer (default 5)")
     parser.add_argument("--chain", type=int, default=200, help="steps of the chain (default 200)")
     parser.add_argument("--fan", type=int, default=500, help="steps side by side, before the join (default 500)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the rows of join and rolling (default 1)")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), help="a folder on a real disk")
     parser.add_argument("--fsync", type=float, default=0.0, metavar="MS", help="as on a disk whose fsync takes MS more")
     parser.add_argument("--json", type=Path, help="write everything measured to this file as well")

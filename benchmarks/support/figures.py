@@ -23,12 +23,14 @@ class Options:
     """How large the work is, and where it may write.
 
     `chain` steps one after the other; `fan` steps side by side and one that joins them. `scratch` is a folder on a
-    real disk: on a file system in memory an fsync costs nothing, and the floor with it.
+    real disk: on a file system in memory an fsync costs nothing, and the floor with it. `share` is that of the rows of
+    the benchmarks that go through millions of them.
     """
 
     chain: int
     fan: int
     scratch: Path
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
