@@ -6,6 +6,7 @@ write.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import io
 import os
@@ -20,6 +21,8 @@ from headrace.errors import CatalogueEntry, catalogue
 from headrace.ports.failpoints import FAILPOINTS
 
 ROOT = Path(__file__).parents[1]
+STAGES = ("sources", "tables", "features")
+"""The packages that have public names of their own."""
 AREAS = {
     "1": "Wiring of the graph",
     "2": "Fingerprints of code",
@@ -63,9 +66,15 @@ def _errors() -> str:
 
 
 def _api() -> str:
-    lines = [f"{GENERATED}# The Python interface", "", "Everything is imported from `headrace`.", ""]
+    told = "Everything is imported from `headrace`, and what it has no room for from the package of its stage."
+    lines = [f"{GENERATED}# The Python interface", "", told, ""]
     for name in headrace.__all__:
         lines += _member(name, getattr(headrace, name))
+    for stage in STAGES:
+        package = importlib.import_module(f"headrace.{stage}")
+        for name in package.__all__:
+            if name not in headrace.__all__:
+                lines += _member(f"{stage}.{name}", getattr(package, name))
     return "\n".join(lines)
 
 
@@ -73,7 +82,7 @@ def _member(name: str, value: object) -> list[str]:
     documented = value if inspect.isclass(value) or inspect.isroutine(value) else type(value)
     lines = [f"## `{name}`", ""]
     if inspect.isclass(value) or inspect.isroutine(value):
-        lines += ["```text", f"{name}{_signature(value)}", "```", ""]
+        lines += ["```text", f"{name.rpartition('.')[2]}{_signature(value)}", "```", ""]
     lines += [inspect.getdoc(documented) or "", ""]
     if inspect.isclass(value) and value.__module__.startswith("headrace"):
         for method, function in sorted(vars(value).items()):
