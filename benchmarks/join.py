@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROWS, LABELS, ENTITIES = 10_000_000, 1_000_000, 200_000
 TTL = timedelta(days=7)
 VALUES = ("a", "b")
+SMALL = 1_000
 
 _YEAR = 365 * 86_400 * 1_000_000
 _TIMEOUT = 580.0
@@ -36,7 +37,6 @@ def run(options: Options) -> list[Result]:
     """Once each."""
     folder = options.scratch / "join"
     if not folder.exists():
-        folder.mkdir()
         _write(folder, options.share)
     size = f"{LABELS * options.share / 1e6:g}M labels on {ROWS * options.share / 1e6:g}M rows"
     ways = {way: _by_us(way, folder) for way in ("join_asof", "headrace")}
@@ -71,6 +71,9 @@ def _refuse_other(way: str, found: Mapping[str, float], first: Mapping[str, floa
 def _write(folder: Path, share: float) -> None:
     import numpy as np
 
+    folder.mkdir(exist_ok=True)
+    if share > SMALL / ROWS:  # and a small one, to warm up with
+        _write(folder / "small", SMALL / ROWS)
     random = np.random.default_rng(1)
     rows, labels = int(ROWS * share), int(LABELS * share)
     entities = max(1, int(ENTITIES * share))
@@ -121,4 +124,5 @@ WAYS = {"join_asof": by_polars, "headrace": by_headrace}
 
 
 if __name__ == "__main__":
+    WAYS[sys.argv[1]](Path(sys.argv[2], "small"))
     tell(lambda: WAYS[sys.argv[1]](Path(sys.argv[2])), Path(sys.argv[3]))

@@ -36,6 +36,7 @@ ROWS, ENTITIES, DAYS = 30_000_000, 300_000, 365
 WEEK = timedelta(days=7)
 SUMS = ("rows", "n", "mean", "std")
 
+SMALL = 1_000
 _DAY = 86_400 * 1_000_000
 _TIMEOUT = 590.0
 
@@ -44,8 +45,7 @@ def run(options: Options) -> list[Result]:
     """Once each."""
     folder = options.scratch / "rolling"
     if not folder.exists():
-        folder.mkdir()
-        _write(folder / "rows.parquet", options.share)
+        _write(folder, options.share)
     size = f"{ROWS * options.share / 1e6:g}M rows"
     ways = {way: _by_us(way, folder) for way in ("duckdb", "headrace")}
     argv = [str(venvs.python("pyspark")), str(venvs.RIVALS / "pyspark" / "rolling.py"), str(folder)]
@@ -82,14 +82,17 @@ def _refuse_other(way: str, found: Mapping[str, float], first: Mapping[str, floa
             raise BenchError(f"{way} has {found[name]} as the sum of {name}, DuckDB has {first[name]}")
 
 
-def _write(file: Path, share: float) -> None:
+def _write(folder: Path, share: float) -> None:
     import numpy as np
 
+    folder.mkdir(exist_ok=True)
+    if share > SMALL / ROWS:  # and a small one, to warm up with
+        _write(folder / "small", SMALL / ROWS)
     random = np.random.default_rng(1)
     rows, entities = int(ROWS * share), max(1, int(ENTITIES * share))
     at = np.sort(random.integers(0, DAYS * _DAY, rows))
-    columns = {"entity": random.integers(0, entities, rows), "at": pl.Series(at).cast(pl.Datetime("us", "UTC"))}
-    pl.DataFrame({**columns, "value": random.normal(100, 15, rows)}).write_parquet(file)
+    columns = {"entity": random.integers(0, entities, rows), "sold_at": pl.Series(at).cast(pl.Datetime("us", "UTC"))}
+    pl.DataFrame({**columns, "value": random.normal(100, 15, rows)}).write_parquet(folder / "rows.parquet")
 
 
 def by_headrace(folder: Path) -> dict[str, float]:
@@ -99,8 +102,8 @@ def by_headrace(folder: Path) -> dict[str, float]:
 
     rows = pl.read_parquet(folder / "rows.parquet")
     features = {"n": Count(None, WEEK), "mean": Mean("value", WEEK), "std": Std("value", WEEK)}
-    view = ViewRows("view", rows.lazy().rename({"at": "_visible_at"}), ("entity",), ("entity",), features)
-    found = point_in_time(rows.select("entity", "at"), [view], cutoff="at")
+    view = ViewRows("view", rows.lazy().rename({"sold_at": "_visible_at"}), ("entity",), ("entity",), features)
+    found = point_in_time(rows.select("entity", "sold_at"), [view], cutoff="sold_at")
     return {"rows": float(found.height), **{name: float(found[name].sum()) for name in features}}
 
 
@@ -108,12 +111,10 @@ def by_duckdb(folder: Path) -> dict[str, float]:
     """A window function over a range of times."""
     import duckdb
 
-    window = (
-        "(partition by entity order by at range between interval 7 days preceding and interval 1 microsecond preceding)"
-    )
+    span = "range between interval 7 days preceding and interval 1 microsecond preceding"
     query = (
-        f"select entity, at, count(*) over w as n, avg(value) over w as mean, stddev_samp(value) over w as std "  # noqa: S608
-        f"from read_parquet('{folder / 'rows.parquet'}') window w as {window}"
+        "select entity, sold_at, count(*) over w as n, avg(value) over w as mean, stddev_samp(value) over w as std "  # noqa: S608
+        f"from read_parquet('{folder / 'rows.parquet'}') window w as (partition by entity order by sold_at {span})"
     )
     found = pl.DataFrame(duckdb.connect().sql(query).to_arrow_table())
     return {"rows": float(found.height), **{name: float(found[name].sum()) for name in ("n", "mean", "std")}}
@@ -135,9 +136,9 @@ def update(folder: Path) -> dict[str, float]:
         LmdbOnlineStore(folder / "online"),
     )
     rows = pl.read_parquet(folder / "rows.parquet").with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-    night = rows["at"][0] + timedelta(days=DAYS - 1)
+    night = rows["sold_at"][0] + timedelta(days=DAYS - 1)
     tables: list[Version] = []
-    for number, part in enumerate((rows.filter(pl.col("at") < night), rows.filter(pl.col("at") >= night))):
+    for number, part in enumerate((rows.filter(pl.col("sold_at") < night), rows.filter(pl.col("sold_at") >= night))):
         base = tables[-1].manifest.outputs["table"] if tables else None
         key = f"{number + 1:064x}"
         manifest = Manifest(key, {"table": stores.tables.write(key, "sales", part, base)})
@@ -167,7 +168,7 @@ def _view() -> FeatureView:
     class Sale(Contract):
         row: int = column(key=True)
         entity: int
-        at: datetime = column(event_time=True)
+        sold_at: datetime = column(event_time=True)
         value: float
 
     sales = Table("sales", (Source("raw", files("*.csv")),), lambda rows: rows, contract=Sale, incremental=True)
@@ -198,4 +199,6 @@ WAYS = {"duckdb": by_duckdb, "headrace": by_headrace, "update": update}
 
 
 if __name__ == "__main__":
+    if sys.argv[1] != "update":
+        WAYS[sys.argv[1]](Path(sys.argv[2], "small"))
     tell(lambda: WAYS[sys.argv[1]](Path(sys.argv[2])), Path(sys.argv[3]))

