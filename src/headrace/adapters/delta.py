@@ -10,6 +10,7 @@ synced here, data before the commit that names it.
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ import polars as pl
 
 from headrace.adapters import delta_commit, delta_log
 from headrace.adapters.delta_change import cut, rest, touched
+from headrace.adapters.delta_draft import ROWS_OF_A_GROUP, RowsDraft, Written
 from headrace.adapters.delta_log import DataFile, Entry, content_digest
 from headrace.adapters.delta_schema import fitted, stored
 from headrace.adapters.durable import (
@@ -34,27 +36,41 @@ from headrace.errors import HeadraceError
 from headrace.ports.failpoints import failpoint
 from headrace.ports.records import Ref
 from headrace.ports.stores import Change
+from headrace.ports.work import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from headrace.adapters.delta_log import Files
+    from headrace.ports.stores import Draft
 
 _WHOLE = Change()
 _KEY = 16  # characters of a key that name a directory
-_ROWS_OF_A_GROUP = 250_000
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 
 class DeltaTableStore:
     """Tables below `root`, as `NAME/KEY16`. See `headrace.ports.stores.TableStore`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, memory: int = MEMORY) -> None:
         self._root = Path(root)
+        self._memory = memory
         self._scratch = Scratch(self._root)
         self._folders = Folders()
 
-    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None, change: Change = _WHOLE) -> Ref:
+    def draft(self, name: str) -> RowsDraft:
+        """Rows to be taken piece by piece, and then to be written. Raises HR636 and HR637."""
+        with storage_errors(self._root):
+            return RowsDraft(self._scratch.folder(), name, self._memory)
+
+    def write(
+        self,
+        key: str,
+        name: str,
+        frame: pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame] | Draft,
+        base: Ref | None = None,
+        change: Change = _WHOLE,
+    ) -> Ref:
         """Write rows durably: all of the table, or `base` plus these rows, less those that the change names.
 
         The same key, name and base again answer the reference of the first write. What a crashed or powerless attempt
@@ -64,15 +80,28 @@ class DeltaTableStore:
             HeadraceError: HR630 to HR632 when the base is damaged, HR636 when the disk is full, HR637 when the store
                 cannot be written, HR638 to HR642 when the rows cannot be stored as they are.
         """
-        rows = stored(frame, name)
+        if isinstance(frame, pl.DataFrame):
+            frame = stored(frame, name)
         folder = self._root / safe_name(name)
         with storage_errors(self._root):
             made, _ = self._made(folder, key)
             if made is not None:
                 return made
             with self._scratch.working() as aside:
-                work = _Work(key, name, folder, rows, aside, change)
+                work = _Work(key, name, folder, self._taken(frame, name, change), aside, change)
                 return self._begin(work) if base is None else self._grow(work, base)
+
+    def _taken(
+        self, rows: pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame] | Draft, name: str, change: Change
+    ) -> pl.DataFrame | RowsDraft:
+        """The rows as a frame or a draft of this store; as a frame where they are to be cut in pieces."""
+        if isinstance(rows, pl.DataFrame):
+            return rows
+        if not isinstance(rows, RowsDraft):
+            draft = self.draft(name)
+            draft.extend(_frames(rows))
+            rows = draft
+        return rows.lazy().collect() if change.pieces else rows
 
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version, in the order in which they were written.
@@ -191,7 +220,7 @@ class DeltaTableStore:
             if source is not None and file not in added:
                 link_or_copy(source / file.name, build / file.name)
         work.place(added, build)
-        delta_commit.create(build, work.rows, Entry(work.key, files))
+        delta_commit.create(build, work.rows.head(0), Entry(work.key, files))
         delta_log.write_summary(build, 0, files, work.aside)
         sync_file(delta_log.entry_path(build, 0))
         sync_folder(build / delta_log.LOG)
@@ -244,13 +273,17 @@ class _Work:
     key: str
     name: str
     folder: Path
-    rows: pl.DataFrame
+    rows: pl.DataFrame | RowsDraft
     aside: Path
     change: Change
 
     def fitted(self, base: Mapping[str, pl.DataType]) -> _Work:
         """The same write, its rows fit to be appended to a base."""
-        return replace(self, rows=fitted(self.rows, base, self.name))
+        if isinstance(self.rows, pl.DataFrame):
+            return replace(self, rows=fitted(self.rows, base, self.name))
+        folder = self.aside / "fitted"
+        folder.mkdir()
+        return replace(self, rows=self.rows.fitted(base, folder))
 
     def entry(self, directory: Path, base: Files) -> Entry:
         """The commit on top of a base: what is left of the files that lose rows, and the new rows."""
@@ -266,20 +299,30 @@ class _Work:
 
     def files(self, *, empty: bool = True) -> Files:
         """Write the new rows as files, on the disk; with `empty`, at least one."""
+        if not isinstance(self.rows, pl.DataFrame):
+            return self._drafted(self.rows) if empty or self.rows.height else ()
         pieces = list(cut(self.rows, self.change.pieces)) or ([self.rows] if empty else [])
         names = [""] if len(pieces) == 1 else [f"p{number}-" for number in range(len(pieces))]
         return tuple(self._file(rows, name) for rows, name in zip(pieces, names, strict=True))
 
+    def _drafted(self, draft: RowsDraft) -> Files:
+        """The files of a draft, with their names."""
+        written = draft.files()
+        infixes = [""] if len(written) == 1 else [f"p{number}-" for number in range(len(written))]
+        return tuple(self._called(file, infix) for file, infix in zip(written, infixes, strict=True))
+
+    def _called(self, written: Written, infix: str) -> DataFile:
+        """Give a file that is on the disk its name, in the folder to build in."""
+        name = f"{safe_name(self.key[:_KEY])}-{infix}{written.sha256[:_KEY]}.parquet"
+        written.path.rename(self.aside / name)
+        return DataFile(name, written.size, written.sha256, written.rows)
+
     def _file(self, rows: pl.DataFrame, infix: str) -> DataFile:
         """Write rows as a file, on the disk; equal rows give equal bytes, however they lie in memory."""
         path = self.aside / "rows"
-        rows.rechunk().write_parquet(path, row_group_size=_ROWS_OF_A_GROUP)
+        rows.rechunk().write_parquet(path, row_group_size=ROWS_OF_A_GROUP)
         sync_file(path)
-        digest = file_digest(path)
-        name = f"{safe_name(self.key[:_KEY])}-{infix}{digest[:_KEY]}.parquet"
-        file = DataFile(name, path.stat().st_size, digest, rows.height)
-        path.rename(self.aside / file.name)
-        return file
+        return self._called(Written(path, path.stat().st_size, file_digest(path), rows.height), infix)
 
     def place(self, files: Files, directory: Path) -> None:
         """Give the written files a name in a directory, where a crashed attempt may have left the same."""
@@ -292,6 +335,17 @@ class _Work:
 
 def _scan(directory: Path, files: Files) -> pl.LazyFrame:
     return pl.scan_parquet([directory / file.name for file in files], glob=False, hive_partitioning=False)
+
+
+def _frames(rows: pl.LazyFrame | Iterable[pl.DataFrame] | Draft) -> Iterator[pl.DataFrame]:
+    """Rows of any form, some at a time, at least one frame if there is a column."""
+    if isinstance(rows, pl.LazyFrame):
+        yield rows.head(0).collect()
+        yield from rows.collect_batches(maintain_order=True)
+    elif isinstance(rows, Iterable):
+        yield from rows
+    else:
+        yield from rows.frames()
 
 
 def _intact(directory: Path, version: int, key: str) -> Entry | None:

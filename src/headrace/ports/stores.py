@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -30,14 +30,56 @@ class Change:
 _WHOLE: Final = Change()
 
 
+class Draft(Protocol):
+    """Rows on their way into a table, taken piece by piece; no more than a part of them is in memory."""
+
+    @property
+    def height(self) -> int:
+        """How many rows there are so far."""
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns and their types, as the first frame had them; none before it."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+
+    def is_empty(self) -> bool:
+        """Whether there is no row."""
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take rows, which go behind those that are there."""
+
+    def lazy(self) -> pl.LazyFrame:
+        """The rows so far, in order."""
+
+    def head(self, count: int) -> pl.DataFrame:
+        """The first rows."""
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The rows so far, in order, some at a time."""
+
+
 class TableStore(Protocol):
     """Columnar tables with transactions; each version of a table is readable for as long as it is kept."""
 
-    def write(self, key: str, name: str, frame: pl.DataFrame, base: Ref | None = None, change: Change = _WHOLE) -> Ref:
+    def draft(self, name: str) -> Draft:
+        """A draft to be written as table `name`. What is never written leaves nothing behind."""
+
+    def write(
+        self,
+        key: str,
+        name: str,
+        frame: pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame] | Draft,
+        base: Ref | None = None,
+        change: Change = _WHOLE,
+    ) -> Ref:
         """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows, changed as told.
 
-        Rows lie in the order of the base, and the new ones after them. Files of the base that lose no row are not
-        written again. Writing the same key, name, base and change twice answers the reference of the first write.
+        A draft is used up by it; other rows than those of a frame are taken piece by piece. Rows lie in the order of
+        the base, and the new ones after them. Files of the base that lose no row are not written again. Writing the
+        same key, name, base and change twice answers the reference of the first write.
         """
 
     def scan(self, ref: Ref) -> pl.LazyFrame:

@@ -37,7 +37,7 @@ def open_stores(settings: Settings) -> Stores:
     from headrace.adapters.manifests import FileManifestStore
 
     root = settings.folder / settings.store
-    tables = cast("TableStore", _WhenUsed(lambda: _delta(root / "tables")))
+    tables = cast("TableStore", _WhenUsed(lambda: _delta(root / "tables", settings.memory)))
     online = cast("OnlineStore", _WhenUsed(lambda: open_online(settings)))
     return Stores(tables, FileArtefactStore(root / "artefacts"), FileManifestStore(root / "manifests"), online)
 
@@ -53,10 +53,10 @@ def open_online(settings: Settings) -> OnlineStore:
     return RedisOnlineStore(settings.online)
 
 
-def _delta(root: Path) -> TableStore:
+def _delta(root: Path, memory: int) -> TableStore:
     from headrace.adapters.delta import DeltaTableStore
 
-    return DeltaTableStore(root)
+    return DeltaTableStore(root, memory)
 
 
 def open_ledger(settings: Settings, clock: Clock) -> Ledger:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from headrace.ports.records import Facts, Json
+    from headrace.ports.stores import Draft
     from headrace.tables.breaches import Split
     from headrace.tables.mending import Mending
 
@@ -56,7 +57,7 @@ class Before:
 class Delta:
     """What changes of one output: rows of the base that go, by number, and rows that come."""
 
-    rows: pl.DataFrame
+    rows: pl.DataFrame | Draft
     less: np.ndarray = field(default_factory=lambda: _NONE)
 
 

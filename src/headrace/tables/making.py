@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headrace.ports.records import Facts, Json
+    from headrace.ports.stores import Draft
     from headrace.tables.contract import Contract
     from headrace.tables.growing import Before, Grown
     from headrace.tables.shape import Shape
@@ -44,13 +45,15 @@ class Recipe:
 
     def rows(self, inputs: Sequence[pl.LazyFrame], batch: str | None = None) -> Split:
         """Call the function, and check its rows one by one. Raises HR406 to HR408, HR422 and HR423."""
-        arguments = [convert(frame, kind) for frame, kind in zip(inputs, self.frames, strict=True)]
-        result = to_lazy(call(self.function, arguments, self.name), self.name)
-        frame = collected(result, self.function, self.name)
-        return self.checked(frame, batch)
+        return self.checked(collected(self.asked(inputs), self.function, self.name), batch)
 
-    def checked(self, frame: pl.DataFrame, batch: str | None) -> Split:
-        """Rows that the function made, checked one by one. Raises HR406 to HR408."""
+    def asked(self, inputs: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+        """Call the function. Raises HR422 and HR423."""
+        arguments = [convert(frame, kind) for frame, kind in zip(inputs, self.frames, strict=True)]
+        return to_lazy(call(self.function, arguments, self.name), self.name)
+
+    def checked(self, frame: pl.DataFrame, batch: str | None = None) -> Split:
+        """Check rows one by one. Raises HR406 to HR408."""
         if self.contract is None:
             return Split(frame, frame.clear(), {})
         return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
@@ -59,11 +62,17 @@ class Recipe:
 def refuse_different(name: str, splits: Sequence[Split], batches: Sequence[str | None]) -> None:
     """Raise HR414 where the batches came to different columns."""
     for split, batch in zip(splits[1:], batches[1:], strict=True):
-        first = splits[0].clean.schema
-        if split.clean.schema != first:
-            differing = sorted(str(each) for each in set(split.clean.schema.items()) ^ set(first.items()))
-            what = f"{name} of {batches[0]} and of {batch} differ: {', '.join(differing) or 'in their order'}"
-            raise HeadraceError("HR414", what)
+        refuse_other_columns(name, splits[0].clean.schema, split.clean, (batches[0], batch))
+
+
+def refuse_other_columns(
+    name: str, first: pl.Schema, rows: pl.DataFrame, batches: tuple[str | None, str | None]
+) -> None:
+    """Raise HR414 where the rows of the second batch have other columns than those of the first one."""
+    if rows.schema != first:
+        differing = sorted(str(each) for each in set(rows.schema.items()) ^ set(first.items()))
+        what = f"{name} of {batches[0]} and of {batches[1]} differ: {', '.join(differing) or 'in their order'}"
+        raise HeadraceError("HR414", what)
 
 
 def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[str, Json]:
@@ -138,6 +147,6 @@ def _examples(made: Grown) -> str:
     return "; for example " + ", ".join(f"{column} = {str(value)[:_LONGEST]}" for _, column, value in rows)
 
 
-def schema_of(frame: pl.DataFrame) -> dict[str, str]:
+def schema_of(frame: pl.DataFrame | Draft) -> dict[str, str]:
     """Columns and types as text."""
     return {name: str(kind) for name, kind in frame.schema.items()}

@@ -298,7 +298,12 @@ class Table(RowsNode):
         """What is left of the base and what comes to it; None where that is not what a rebuild would make."""
         from headrace.tables.growing import grown
         from headrace.tables.making import refuse_different, schema_of
+        from headrace.tables.pouring import large_inputs, poured
 
+        if before is None and step.observation is None and self.upsert is None and self.partition is None:
+            large = large_inputs(self.taken, sorted(step.batches) if self.incremental else None, context)
+            if large is not None:
+                return poured(self._recipe(context), self._shape(step), large, context)
         done = {} if before is None else before.batches
         mended = self._mended_of(step.batches)
         batches = {batch: of for batch, of in step.batches.items() if batch not in mended}
@@ -357,7 +362,7 @@ class Table(RowsNode):
 
         def put(output: str, name: str, delta: Delta | None, pieces: Sequence[int] = ()) -> None:
             if delta is not None:
-                change = Change(delta.less.tolist(), pieces)
+                change = Change(delta.less.tolist(), pieces)  # a draft has files of its own, and comes without pieces
                 outputs[output] = context.stores.tables.write(key, name, delta.rows, old.get(output), change)
 
         put(QUARANTINE, f"{self.name}.{QUARANTINE}", made.aside)

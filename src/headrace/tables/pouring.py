@@ -1,0 +1,219 @@
+"""A large table in one streaming pass: the rows of the function are checked and counted as they come.
+
+Clean rows and those that are set aside are poured into drafts, whose files become those of the table. Of what is to be
+unique only hashes are kept. Where two of them are equal, the rows themselves are compared, in a second pass.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import polars as pl
+
+from headrace.tables.breaches import added
+from headrace.tables.frames import failed, is_failure
+from headrace.tables.growing import Delta, Grown
+from headrace.tables.layout import Layout, Run
+from headrace.tables.making import refuse_other_columns
+from headrace.tables.rules import WARN
+from headrace.tables.seen import Seen
+from headrace.tables.uniqueness import with_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from headrace.graph.node import RowsNode
+    from headrace.ports.records import Facts
+    from headrace.ports.stores import Draft
+    from headrace.ports.work import Context
+    from headrace.sources.source import Source
+    from headrace.tables.growing import Sizes
+    from headrace.tables.making import Recipe
+    from headrace.tables.shape import Shape
+    from headrace.tables.uniqueness import Unique
+
+_CHUNK = 200_000
+"""Rows that are looked at together."""
+_BYTES_OF_A_CELL = 16
+_LARGE = 16
+"""Inputs of more than one part in so many of the memory that may be used are poured."""
+
+
+def is_large(inputs: Iterable[Facts], memory: int) -> bool:
+    """Whether the rows of these inputs, by the facts of their versions, are too many to be in memory at once."""
+    cells = sum(facts["rows"] * len(facts.get("schema", ())) for facts in inputs if "rows" in facts)
+    return bool(cells * _BYTES_OF_A_CELL > memory // _LARGE)
+
+
+def large_inputs(
+    taken: Sequence[RowsNode], batches: Sequence[str] | None, context: Context
+) -> list[tuple[str | None, list[pl.LazyFrame]]] | None:
+    """The inputs of the function, once for all rows, or for each of the batches of a source; None for few rows."""
+    if not is_large([context.versions[each.name].manifest.facts for each in taken], context.memory):
+        return None
+    if batches is None:
+        return [(None, [each.read(context.versions[each.name], context.stores) for each in taken])]
+    source = cast("Source", taken[0])
+    frames = source.read_batches(context.versions[source.name], context.stores, batches)
+    return [(batch, [frame]) for batch, frame in frames]
+
+
+def poured(
+    recipe: Recipe, shape: Shape, batches: Sequence[tuple[str | None, Sequence[pl.LazyFrame]]], context: Context
+) -> Grown:
+    """A table of batches, each with the inputs of the function."""
+    scratch = context.stores.artefacts.scratch()
+    try:
+        pouring = Pouring(recipe, shape, context.stores.tables.draft, scratch)
+        for number, (batch, inputs) in enumerate(batches):
+            context.progress(number, len(batches))
+            pouring.pour(inputs, batch)
+        context.progress(len(batches), len(batches))
+        return pouring.done()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class _Came:
+    """What came of one batch so far."""
+
+    rows: int = 0
+    aside: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Pouring:
+    """A table that is made from nothing, batch by batch. `draft` makes drafts by name, `scratch` is a folder."""
+
+    def __init__(self, recipe: Recipe, shape: Shape, draft: Callable[[str], Draft], scratch: Path) -> None:
+        self._recipe, self._shape, self._draft = recipe, shape, draft
+        self._clean, self._aside = draft(shape.name), draft(f"{shape.name}.quarantine")
+        self._came: dict[str | None, _Came] = {}
+        rules = sorted(shape.rules, key=lambda rule: rule.answer(shape.answer) == WARN)
+        self._seen = {rule: Seen(rule.names, scratch / str(number)) for number, rule in enumerate(rules)}
+
+    def pour(self, inputs: Sequence[pl.LazyFrame], batch: str | None = None) -> None:
+        """Call the function, and take its rows. Raises what `Recipe.rows` raises, and HR414."""
+        came = self._came[batch] = _Came()
+        for chunk in self._chunks(inputs):
+            split = self._recipe.checked(chunk, batch)
+            if self._clean.columns:
+                refuse_other_columns(self._shape.name, self._clean.schema, split.clean, (next(iter(self._came)), batch))
+            for seen in self._seen.values():
+                seen.add(split.clean)
+            self._clean.add(split.clean)
+            self._aside.add(split.quarantined)
+            came.rows += split.clean.height
+            came.aside += split.quarantined.height
+            came.counts = added([came.counts, split.counts])
+
+    def done(self) -> Grown:
+        """The table, doubles set aside."""
+        doubled = {rule: found for rule, seen in self._seen.items() if len(found := seen.doubled())}
+        if doubled:
+            self._set_aside(doubled)
+        sizes: Sizes = {
+            batch: {
+                "rows": came.rows,
+                "quarantined": came.aside,
+                **({"rules": came.counts} if came.counts else {}),
+            }
+            for batch, came in self._came.items()
+        }
+        layout = Layout().plus(Run(batch, came.rows) for batch, came in self._came.items())
+        aside = None if self._shape.contract is None else Delta(self._aside)
+        new_aside = sum(came.aside for came in self._came.values())
+        return Grown(Delta(self._clean), layout, Layout(), aside, None, sizes, new_aside)
+
+    def _chunks(self, inputs: Sequence[pl.LazyFrame]) -> Iterator[pl.DataFrame]:
+        """What the function returns, at least one chunk. What its query raises becomes HR423."""
+        result = self._recipe.asked(inputs)
+        empty = True
+        try:
+            for chunk in result.collect_batches(chunk_size=_CHUNK, maintain_order=True):
+                empty = False
+                yield chunk
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise failed(self._recipe.function, self._recipe.name, error) from error
+        if empty:
+            yield result.head(0).collect()
+
+    def _set_aside(self, doubled: dict[Unique, np.ndarray]) -> None:
+        """Pour the clean rows once more, less those that come after another one of the same values."""
+        broken, warned = self._doubles(doubled)
+        clean, begin = self._draft(self._shape.name), 0
+        batches = list(self._came)
+        ends = np.cumsum([came.rows for came in self._came.values()])
+        for rule, rows in warned.items():
+            for batch, count in _by_batch(rows, ends, batches):
+                self._count(batch, rule, count, 0)
+        for chunk in self._clean.frames():
+            end = begin + chunk.height
+            for place, batch in enumerate(batches):
+                first, after = max(begin, int(ends[place - 1]) if place else 0), min(end, int(ends[place]))
+                if first < after:
+                    part = chunk.slice(first - begin, after - first)
+                    clean.add(self._parted(part, batch, broken, first))
+            begin = end
+        self._clean = clean
+
+    def _parted(
+        self, rows: pl.DataFrame, batch: str | None, broken: dict[Unique, np.ndarray], first: int
+    ) -> pl.DataFrame:
+        """The rows that stay of some of a batch; the others are set aside. `first` is the number of the first row."""
+        stays = np.ones(rows.height, dtype=np.bool_)
+        for rule, numbers in broken.items():
+            low, high = np.searchsorted(numbers, [first, first + rows.height])
+            places = numbers[low:high] - first
+            if len(places):
+                stays[places] = False
+                self._aside.add(with_reason(rows[places], rule, batch))
+                self._count(batch, rule, len(places), -len(places))
+        return rows.filter(pl.Series(stays)) if not stays.all() else rows
+
+    def _count(self, batch: str | None, rule: Unique, count: int, rows: int) -> None:
+        came = self._came[batch]
+        came.rows += rows
+        came.aside -= rows
+        came.counts = added([came.counts, {rule.text: count}])
+
+    def _doubles(self, doubled: dict[Unique, np.ndarray]) -> tuple[dict[Unique, np.ndarray], dict[Unique, np.ndarray]]:
+        """The numbers of the rows that come after another one of the same values: those that go, those that stay.
+
+        The rules are applied one after the other, each to the rows that the rules before it have kept; those that only
+        warn come last. Only rows whose hash another row has are compared.
+        """
+        names = list(dict.fromkeys(name for rule in self._seen for name in rule.names))
+        met: dict[Unique, list[pl.DataFrame]] = {rule: [] for rule in doubled}
+        begin = 0
+        for chunk in self._clean.frames():
+            rows = chunk.select(names).with_row_index("_row", offset=begin)
+            for rule, hashes in doubled.items():
+                met[rule].append(self._seen[rule].among(rows, hashes))
+            begin += chunk.height
+        broken: dict[Unique, np.ndarray] = {}
+        warned: dict[Unique, np.ndarray] = {}
+        gone = np.empty(0, dtype=np.int64)
+        for rule, parts in met.items():
+            rows = pl.concat(parts)
+            left = rows.filter(~pl.col("_row").is_in(pl.Series(gone, dtype=pl.UInt32).implode()))
+            numbers = rule.later(left).get_column("_row").to_numpy().astype(np.int64)
+            if rule.answer(self._shape.answer) == WARN:
+                warned[rule] = numbers
+            else:
+                broken[rule] = numbers
+                gone = np.union1d(gone, numbers)
+        return broken, warned
+
+
+def _by_batch(rows: np.ndarray, ends: np.ndarray, batches: Sequence[str | None]) -> Iterator[tuple[str | None, int]]:
+    """How many of the rows came from each batch."""
+    counts = np.bincount(np.searchsorted(ends, rows, side="right"), minlength=len(batches))
+    return ((batch, int(count)) for batch, count in zip(batches, counts, strict=True) if count)

@@ -1,0 +1,77 @@
+"""Which values a column, or several together, have had before: by hashes of eight bytes a row, on the disk if many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_IN_MEMORY = 16_000_000
+"""Hashes; more lie in files, parted by their first bits."""
+_PARTS_BITS = 4
+_HASH = "_hash"
+
+
+class Seen:
+    """The hashes of the values of some columns. Rows with a null in one of them are left out. `folder` may be made."""
+
+    def __init__(self, names: tuple[str, ...], folder: Path) -> None:
+        self._names = names
+        self._folder = folder
+        self._hashes: list[np.ndarray] = []
+        self._count = 0
+        self._spilled = False
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Some more rows."""
+        hashes = self._of(rows.select(self._names).drop_nulls()).to_numpy()
+        self._hashes.append(hashes)
+        self._count += len(hashes)
+        if self._count > _IN_MEMORY:
+            self._spill()
+
+    def doubled(self) -> np.ndarray:
+        """The hashes that more than one row has, sorted. No two rows share their values when there is none."""
+        if not self._spilled:
+            return _twice(self._hashes)
+        self._spill()
+        parts = [_twice([np.fromfile(path, dtype=np.uint64)]) for path in sorted(self._folder.iterdir())]
+        for path in self._folder.iterdir():
+            path.unlink()
+        self._folder.rmdir()
+        return np.concatenate(parts)
+
+    def among(self, rows: pl.DataFrame, hashes: np.ndarray) -> pl.DataFrame:
+        """The rows that have one of these hashes."""
+        present = rows.drop_nulls(self._names)
+        found = self._of(present.select(self._names)).to_numpy()
+        places = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
+        return present.filter(pl.Series(hashes[places] == found))
+
+    @staticmethod
+    def _of(values: pl.DataFrame) -> pl.Series:
+        return values.hash_rows(seed=17)
+
+    def _spill(self) -> None:
+        """Move the hashes to files. Names sort by the first bits, and so do the hashes of all files in order."""
+        self._folder.mkdir(exist_ok=True)
+        hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
+        parts = hashes >> np.uint64(64 - _PARTS_BITS)
+        for part in range(1 << _PARTS_BITS):
+            with (self._folder / f"{part:02}").open("ab") as file:
+                hashes[parts == part].tofile(file)
+        self._hashes, self._count, self._spilled = [], 0, True
+
+
+def _twice(parts: list[np.ndarray]) -> np.ndarray:
+    """The values that are there more than once, sorted."""
+    values = pl.Series(_HASH, np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64))
+    if values.n_unique() == values.len():
+        return np.empty(0, dtype=np.uint64)
+    ordered = np.sort(values.to_numpy())
+    again: np.ndarray = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return again

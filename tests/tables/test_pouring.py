@@ -1,0 +1,125 @@
+"""A table that is made in a streaming pass is the table that is made in memory."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from headrace.errors import HeadraceError
+from headrace.tables import pouring, seen
+from headrace.tables.contract import Contract, column
+from headrace.tables.seen import Seen
+from headrace.tables.table import Table
+from tests.tables.workshop import Workshop, csv_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headrace.ports.records import Version
+
+
+class Item(Contract):
+    k: int = column(key=True)
+    u: str | None = column(unique=True)
+    v: int = column(ge=0)
+    w: int = column(unique=True, on_breach="warn")
+
+
+def items(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.with_columns(pl.col("v").cast(pl.Int32))
+
+
+def broken(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.with_columns(pl.col("u").cast(pl.Int64))
+
+
+def lay_out(shop: Workshop, seed: int) -> None:
+    """Some files, in which keys, unique values and breaches of the contract repeat."""
+    choice = random.Random(seed)  # noqa: S311 - a test that can be run again
+    for number in range(choice.randint(1, 3)):
+        rows = [
+            (choice.randint(0, 40), choice.choice(["", "a", "b", *(f"u{n}" for n in range(40))]), choice.randint(-1, 9))
+            for _ in range(choice.randint(1, 30))
+        ]
+        text = "".join(f"{k},{u},{v},{k + v}\n" for k, u, v in rows)
+        shop.write(f"data/{number}.csv", f"k,u,v,w\n{text}")
+
+
+def made(
+    shop: Workshop,
+    *,
+    streams: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    **more: Any,  # noqa: ANN401 - any setting
+) -> tuple[Table, Version]:
+    monkeypatch.setattr(pouring, "is_large", lambda *_: streams)
+    monkeypatch.setattr(pouring, "_CHUNK", 7)
+    table = Table("items", [csv_source()], more.pop("function", items), **more)
+    return table, shop.table(table, afresh=True)
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("contract", [Item, None])
+def test_both_ways_make_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contract: type[Contract] | None, *, incremental: bool
+) -> None:
+    for seed in range(6):
+        shop, other = Workshop(tmp_path / f"{seed}a"), Workshop(tmp_path / f"{seed}b")
+        lay_out(shop, seed)
+        lay_out(other, seed)
+        more: dict[str, Any] = {"contract": contract, "incremental": incremental, "monkeypatch": monkeypatch}
+        table, at_once = made(shop, streams=False, **more)
+        _, streamed = made(other, streams=True, **more)
+        assert streamed.manifest.facts == at_once.manifest.facts
+        assert_frame_equal(other.rows(table, streamed), shop.rows(table, at_once))
+        if contract is not None:
+            assert_frame_equal(other.aside(table, streamed), shop.aside(table, at_once), check_row_order=False)
+
+
+def test_new_batches_go_on_from_a_streamed_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(tmp_path)
+    lay_out(shop, 1)
+    table, _ = made(shop, streams=True, monkeypatch=monkeypatch, contract=Item, incremental=True)
+    shop.write("data/9.csv", "k,u,v,w\n1,a,1,1\n99,zz,3,4\n")
+    grown = shop.table(table)
+    again = shop.table(table, afresh=True)
+    assert_frame_equal(shop.rows(table, grown), shop.rows(table, again))
+
+
+def test_the_error_of_a_query_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(tmp_path)
+    shop.write("data/0.csv", "k,u,v,w\n1,a,1,1\n")
+    with pytest.raises(HeadraceError, match="HR423"):
+        made(shop, streams=True, monkeypatch=monkeypatch, function=broken)
+
+
+def test_batches_with_other_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(tmp_path)
+    shop.write("data/0.csv", "k,u,v,w\n1,a,1,1\n")
+    shop.write("data/1.csv", "k,u,v,w\n1,a,1,1\n2,b,1,1\n")
+    more: dict[str, Any] = {"incremental": True, "function": lambda rows: rows.select(pl.all().first(), n=pl.len())}
+    table, _ = made(shop, streams=True, monkeypatch=monkeypatch, **more)
+    assert table.incremental
+    more["function"] = lambda rows: rows if rows.collect().height == 1 else rows.drop("w")
+    with pytest.raises(HeadraceError, match="HR414"):
+        made(shop, streams=True, monkeypatch=monkeypatch, **more)
+
+
+@pytest.mark.parametrize("most", [10_000_000, 50])
+def test_values_seen_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(seen, "_IN_MEMORY", most)
+    numbers = [*range(100), 7, 7, None, None, 93]
+    rows = pl.DataFrame({"a": numbers, "b": ["x"] * len(numbers)}).with_row_index("_row")
+    found = Seen(("a", "b"), tmp_path / "hashes")
+    for start in range(0, rows.height, 9):
+        found.add(rows.slice(start, 9))
+    hashes = found.doubled()
+    assert (np.diff(hashes.astype(object)) > 0).all()
+    assert found.among(rows, hashes).get_column("a").sort().to_list() == [7, 7, 7, 93, 93]
+    assert not (tmp_path / "hashes").exists()
+    assert not len(Seen(("a",), tmp_path / "none").doubled())
