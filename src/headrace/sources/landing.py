@@ -152,14 +152,14 @@ class _Pass:
         holds = True
         with self._arrival.read() as file:
             for piece in self._reader.pieces(file):
-                frame = self._fitting(piece, types)
-                if frame is None:
+                found = self._fitting(piece, types)
+                if found is None:
                     holds = False
                     more = self._reader.types(piece)
                     types = more if types is None else self._reader.both(types, more)
                 elif holds:
-                    types = types or self._types(frame)
-                    rows.add(self._whole(frame, types))
+                    frame, types = found
+                    rows.add(frame)
         self._reader.finish(types or {})
         return None if holds else types
 
@@ -176,18 +176,18 @@ class _Pass:
                         raise UndecidedError from None
                     raise
 
-    def _fitting(self, piece: Any, types: Types | None) -> pl.DataFrame | None:  # noqa: ANN401 - the reader's own
-        """The rows of a piece, if it has these types, or any that can be landed."""
+    def _fitting(self, piece: Any, types: Types | None) -> tuple[pl.DataFrame, Types] | None:  # noqa: ANN401
+        """The rows of a piece as they are landed, and their types, if it has these types, or any that can be landed."""
         try:
             frame = self._reader.rows(piece, types)
-            self._whole(frame, types or self._types(frame))
+            types = types or self._types(frame)
+            return self._whole(frame, types), types
         except OtherTypesError:
             return None
         except HeadraceError as error:
             if error.code not in _UNCERTAIN:
                 raise
             return None
-        return frame
 
     def _types(self, frame: pl.DataFrame) -> Types:
         return {

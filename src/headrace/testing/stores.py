@@ -135,6 +135,24 @@ class TableStoreSuite:
         again = self.make_store(tmp_path).write(key_of(2), "table", rows(5), base, Change(less=(0, 2)))
         expect(again == less, "a change is written once")
 
+    def test_rows_can_come_piece_by_piece(self, tmp_path: Path) -> None:
+        """As a query, as frames, or as a draft, which can be read before it is written."""
+        store = self.make_store(tmp_path)
+        base = store.write(key_of(1), "table", rows(0, 1).lazy())
+        second = store.write(key_of(2), "table", iter([rows(2), rows(), rows(3)]), base)
+        draft = store.draft("table")
+        for piece in (rows(4), rows(5, 6)):
+            draft.add(piece)
+        assert_frame_equal(draft.lazy().collect(), rows(4, 5, 6))
+        assert_frame_equal(draft.head(2), rows(4, 5))
+        assert_frame_equal(pl.concat(draft.frames()), rows(4, 5, 6))
+        expect(draft.height == 3 and not draft.is_empty(), "a draft counts its rows")  # noqa: PLR2004 - those above
+        expect(draft.columns == rows().columns and draft.schema == rows().schema, "a draft has the columns of its rows")
+        third = store.write(key_of(3), "table", draft, second)
+        for ref, expected in ((base, rows(0, 1)), (second, rows(0, 1, 2, 3)), (third, rows(*range(7)))):
+            assert_frame_equal(store.scan(ref).collect(), expected)
+            store.verify(ref)
+
     def test_one_base_can_be_continued_twice(self, tmp_path: Path) -> None:
         """The second continuation does not see the first."""
         store = self.make_store(tmp_path)
