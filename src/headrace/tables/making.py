@@ -150,3 +150,9 @@ def _examples(made: Grown) -> str:
 def schema_of(frame: pl.DataFrame | Draft) -> dict[str, str]:
     """Columns and types as text."""
     return {name: str(kind) for name, kind in frame.schema.items()}
+
+
+def told(facts: Facts) -> str:
+    """What a table came to, for its log."""
+    rules = "".join(f"\n  {count} rows: {rule}" for rule, count in facts["rules"].items())
+    return f"{facts['rows']} rows, {facts['new_rows']} of them new; {facts['quarantined']} set aside{rules}"

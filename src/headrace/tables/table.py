@@ -225,7 +225,7 @@ class Table(RowsNode):
         Raises:
             HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423, HR427, HR434 and HR484. Nothing is published.
         """
-        from headrace.tables.making import facts_of, refuse
+        from headrace.tables.making import facts_of, refuse, told
 
         base = self._usable(step, context)
         before = None if base is None else self._before(base, step, context)
@@ -240,7 +240,7 @@ class Table(RowsNode):
         refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
         facts.update(self._whole(made, before, facts))
         outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
-        context.log(_told(facts))
+        context.log(told(facts))
         for line in facts.get("warnings", ()):
             context.log(f"warning: {line}")
         for batch, what in made.mended.items():
@@ -398,8 +398,3 @@ def _with_references(inputs: Sequence[RowsNode], contract: object) -> tuple[Rows
     """The inputs of the function, then the tables whose keys the contract references, each once."""
     named = references(contract).values() if isinstance(contract, type) and issubclass(contract, Contract) else ()
     return (*inputs, *dict.fromkeys(each for each in named if each not in inputs))
-
-
-def _told(facts: Facts) -> str:
-    rules = "".join(f"\n  {count} rows: {rule}" for rule, count in facts["rules"].items())
-    return f"{facts['rows']} rows, {facts['new_rows']} of them new; {facts['quarantined']} set aside{rules}"
