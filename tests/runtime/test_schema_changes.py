@@ -81,6 +81,11 @@ def test_a_file_that_lacks_a_column_stops_until_it_is_accepted(project: Project)
         for name, code in (("orders", "HR335"), ("raw", "HR336")):
             with pytest.raises(HeadraceError, match=code):
                 accept(workspace, "prod", name, "")
+    assert list(project.plan().step("raw").details) == [
+        "data/b.csv arrived",
+        "breaking: column amount (Int64) is gone in data/b.csv, which stops until it is accepted",
+        "  touches orders (amount)",
+    ]
     applied = project.apply()
     assert (list(applied.refused), list(applied.skipped)) == (["raw"], ["orders"])
     assert project.ids() == [1]

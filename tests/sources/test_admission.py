@@ -52,7 +52,7 @@ def told(shop: Workshop, change: str, *, on_change: str = "widen", name: str = "
         ("order_id\n2\n", [GONE]),
         ("order_id,amount,place\n2,2,x\n", [("column place (String) is new in data/b.csv", True, "safe")]),
         ("order_id,amount\n2,0.5\n", [("column amount was Int64 and is Float64 in data/b.csv", True, "widening")]),
-        ("order_id,amount\n2,\n", [("column amount holds nulls, for the first time", True, "widening")]),
+        ("order_id,amount\n2,\n", [("column amount holds nulls in data/b.csv, for the first time", True, "widening")]),
     ],
 )
 def test_a_new_file(shop: Workshop, change: str, said: list[tuple[str, bool, str]]) -> None:

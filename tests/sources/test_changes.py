@@ -65,7 +65,7 @@ BASE = schema({"n": "Int64", "s": "String"})
         (
             schema({"n": "Int64", "s": "String"}, nulls=[["n"]]),
             Level.WIDENING,
-            "column n holds nulls, for the first time",
+            "column n holds nulls in 0.csv, for the first time",
         ),
     ],
 )

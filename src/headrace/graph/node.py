@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from headrace.errors import HeadraceError
+from headrace.ports.canonical import texts_in
 from headrace.ports.durations import duration
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Foreseen, Outlook, Outside
     from headrace.ports.records import Decision, Manifest, Observation, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
@@ -108,6 +109,19 @@ class Node(ABC):
     def observe(self, outlook: Outlook) -> Observation | None:
         """What the outside world holds now; None for nodes that do not read it."""
         return None
+
+    def foresee(self, observation: Observation, before: Version, outside: Outside) -> Sequence[Foreseen]:
+        """What can be told cheaply of new batches, compared with a version made by the same code."""
+        return ()
+
+    def touched(self, columns: Mapping[str, frozenset[str]], versions: Mapping[str, Version]) -> frozenset[str]:
+        """Which own columns may follow from columns of the inputs ("*": any); empty where none does.
+
+        By default any, where the settings name one of them or the user's code may.
+        """
+        wanted = frozenset[str]().union(*columns.values())
+        named = set(texts_in(dict(self.settings())))
+        return frozenset({"*"}) if self.functions() or "*" in wanted or wanted & named else frozenset()
 
     def settled(self, observation: Observation, before: Version | None, excluded: frozenset[str]) -> Observation:
         """What to make a version of, where `before` is published: by default just what was observed."""

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -20,13 +20,10 @@ from fractions import Fraction
 from itertools import starmap
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+from typing import Any, Protocol, TypeAlias, TypeGuard
 from uuid import UUID
 
 from headrace.errors import HeadraceError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,24 @@ def canonical(value: object, *, extend: Extend | None = None, what: str = "the v
 def digest_of(value: object, *, extend: Extend | None = None, what: str = "the value") -> str:
     """The SHA-256 of the canonical bytes, in hexadecimal. Arguments and errors as for `canonical`."""
     return hashlib.sha256(canonical(value, extend=extend, what=what)).hexdigest()
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text within a plain value, those that name things included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from texts_in(key)
+            yield from texts_in(each)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from texts_in(each)
+    elif not isinstance(value, type) and hasattr(value, "__headrace_canonical__"):
+        yield from texts_in(value.__headrace_canonical__())
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from texts_in(getattr(value, field.name))
 
 
 def qualified_name(kind: type) -> str:

@@ -39,6 +39,14 @@ class Outside:
     objects: Callable[[str], Objects] = _no_objects
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """Something that can be told before anything is made: in words, and the columns that it is about."""
+
+    text: str
+    columns: tuple[str, ...] = ()
+
+
 def _nothing() -> Sequence[Version]:
     return ()
 

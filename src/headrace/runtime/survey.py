@@ -10,6 +10,7 @@ from headrace.plan.address import Wanted, addresses
 from headrace.plan.plan import Known, Plan, champion_of, decision_keys_of, make_plan, refusals
 from headrace.ports.outside import Outlook
 from headrace.ports.records import Snapshot
+from headrace.runtime.foresight import with_foresight
 from headrace.runtime.libraries import installed
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Q
         known = _known(wanted_graph, found, wanted, ledger)
         more = refusals(wanted_graph, found, wanted, known)
         if more <= refused:
-            plan = make_plan(wanted_graph, found, wanted, known)
+            plan = with_foresight(make_plan(wanted_graph, found, wanted, known), wanted_graph, pointed, outside)
             return plan if not question.only else _without_removals(plan)
         refused |= more
 

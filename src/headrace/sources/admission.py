@@ -10,14 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.ports.canonical import digest_of
+from headrace.ports.outside import Foreseen
 from headrace.ports.records import Decision, Outcome
 from headrace.sources.changes import Level, among, changes, recorded, stops
+from headrace.sources.peeking import foreseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from headrace.ports.records import Version
+    from headrace.ports.outside import Outside
+    from headrace.ports.records import Batch, Version
     from headrace.sources.changes import Change
+    from headrace.sources.origin import Peeking
 
 _RULES = {
     "widen": "changes of the schema are safe or widening",
@@ -93,3 +97,20 @@ def acceptance(on_change: str, candidate: Version, champion: Version | None, why
         facts={"changes": [change.to_json() for change in stopped], "version": candidate.key},
         made_at=at,
     )
+
+
+def foretold(
+    of: Peeking, new: Sequence[Batch], identity: Mapping[str, str], before: Version, on_change: str, outside: Outside
+) -> list[Foreseen]:
+    """How new batches differ from what is published: as much as a glance at each of them tells."""
+    seen = {batch.id: found for batch in new if (found := of.peek(batch, outside)) is not None}
+    wrong = [Foreseen(f"stops: {each.error}".partition("\n")[0]) for each in seen.values() if each.error is not None]
+    facts = before.manifest.facts
+    coming = changes(recorded(facts), recorded(foreseen(facts, identity, seen)))
+    return [*wrong, *(_foreseen(change, on_change) for change in coming)]
+
+
+def _foreseen(change: Change, on_change: str) -> Foreseen:
+    columns = (change.column, *((change.after,) if change.what == "renamed" else ()))
+    stop = ", which stops until it is accepted" if stops(change, on_change) else ""
+    return Foreseen(f"{change.level.value}: {change}{stop}", columns)

@@ -39,12 +39,13 @@ class Column:
     """A column of a recorded schema.
 
     `kind` is the type that holds the values of all batches ("Null" without any value), `nullable` says whether a batch
-    holds a null in it (None: that was not recorded), `lacking` is the first batch without the column, `batch` the first
-    one that has it, and `kinds` are the types with the first batch of each.
+    holds a null in it (None: that was not recorded), `hollow` is the first batch with one, `lacking` the first batch
+    without the column, `batch` the first one that has it, and `kinds` are the types with the first batch of each.
     """
 
     kind: str
     nullable: bool | None
+    hollow: str | None
     batch: str
     lacking: str | None
     kinds: Mapping[str, str]
@@ -106,25 +107,30 @@ def recorded(facts: Facts) -> dict[str, Column]:
     for batch, of in sorted(facts["batches"].items()):
         firsts.setdefault(of["schema"], batch)
         hollow.setdefault(of.get("nulls"), batch)
-    nulls = None if None in hollow else {name for place in hollow for name in facts["nulls"][place]}
+    nulls: dict[str, str] = {}
+    for place, batch in hollow.items():
+        for name in () if place is None else facts["nulls"][place]:
+            nulls.setdefault(name, batch)
     names = dict.fromkeys(name for place in firsts for name in schemas[place])
     return {
         name: _column(
             {batch: schemas[place].get(name) for place, batch in firsts.items()},
-            nullable=None if nulls is None else name in nulls,
+            nulls.get(name),
+            known=None not in hollow,
         )
         for name in names
     }
 
 
-def _column(types: Mapping[str, str | None], *, nullable: bool | None) -> Column:
+def _column(types: Mapping[str, str | None], hollow: str | None, *, known: bool) -> Column:
     """A column, from its type in the first batch of each schema (None: lacking)."""
     kinds: dict[str, str] = {}
     for batch, kind in types.items():
         if kind is not None:
             kinds.setdefault(kind, batch)
     lacking = next((batch for batch, kind in types.items() if kind is None), None)
-    return Column(together(kinds) or "String", nullable, min(kinds.values()), lacking, kinds)
+    nullable = hollow is not None if known else None
+    return Column(together(kinds) or "String", nullable, hollow, min(kinds.values()), lacking, kinds)
 
 
 def together(kinds: Mapping[str, str]) -> str | None:
@@ -191,7 +197,7 @@ def _within(name: str, before: Column, after: Column) -> list[Change]:
         batch = next((at for kind, at in after.kinds.items() if kind not in before.kinds), after.batch)
         found.append(Change("type", name, level, before.kind, after.kind, batch))
     if before.nullable is False and after.nullable:
-        found.append(Change("nulls", name, Level.WIDENING))
+        found.append(Change("nulls", name, Level.WIDENING, batch=after.hollow or ""))
     return found
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headrace.ports.work import Context
     from headrace.sources.landing import Arrival
     from headrace.sources.origin import Landing
+    from headrace.sources.peeking import Peek
 
     ColumnType: TypeAlias = pl.DataType | type[pl.DataType | str | int | float | bool | date | datetime]
 
@@ -110,6 +111,12 @@ class Files(FileSpec, Origin):
             raise HeadraceError("HR302", f"{batch.id} cannot be read: {error.strerror}") from error
         with file:
             yield file
+
+    def peek(self, batch: Batch, outside: Outside) -> Peek | None:
+        """What can be seen cheaply of a file that was observed."""
+        from headrace.sources.peeking import peek
+
+        return peek(batch, self._opened(batch, outside), self)
 
     def place(self, batch: Batch, row: int, outside: Outside) -> str:
         """Where a landed row stands in its file, such as "line 17"; its number where the file is another one by now."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from headrace.ports.outside import Outlook, Outside
     from headrace.ports.records import Batch, Facts, Observation, Ref, Version
     from headrace.ports.work import Context
+    from headrace.sources.peeking import Peek
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,14 @@ class Origin(Protocol):
 
     def land(self, batch: Batch, context: Context) -> Landing:
         """Put the rows of an observed batch into the store. Called in a worker."""
+
+
+@runtime_checkable
+class Peeking(Protocol):
+    """An origin whose batches can be looked at cheaply before they are landed."""
+
+    def peek(self, batch: Batch, outside: Outside) -> Peek | None:
+        """What can be seen of an observed batch; None where that is nothing."""
 
 
 @runtime_checkable

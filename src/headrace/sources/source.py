@@ -8,10 +8,11 @@ from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Manifest, Observation
-from headrace.sources.admission import acceptance, decision_keys, judged
+from headrace.sources.admission import acceptance, decision_keys, foretold, judged
 from headrace.sources.changes import ON_CHANGE, check_rule
 from headrace.sources.landed import Lookup, columns_with_nulls
-from headrace.sources.origin import Placed
+from headrace.sources.origin import Peeking, Placed
+from headrace.sources.peeking import MOST
 from headrace.sources.types import dtype, union_schema
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.graph.node import Options
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Foreseen, Outlook
     from headrace.ports.records import Decision, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
@@ -136,6 +137,13 @@ class Source(RowsNode):
         return judged(
             self.on_change, candidate, champion, lambda change: look.example(change.batch, change.column, change.before)
         )
+
+    def foresee(self, observation: Observation, before: Version, outside: Outside) -> Sequence[Foreseen]:
+        """How new batches differ from what is published, as far as that can be seen without landing them."""
+        if not isinstance(self.of, Peeking):
+            return ()
+        new = [each for each in observation.batches if before.batches.get(each.id) != each.digest]
+        return foretold(self.of, new[:MOST], observation.identity(), before, self.on_change, outside)
 
     def accept(self, candidate: Version, champion: Version | None, why: str, at: str) -> Decision | None:
         """The decision of a person that the schema may be published; None where nothing stops it."""

@@ -1,0 +1,64 @@
+"""Which columns of a table follow from which columns of its inputs: the function is run on frames without rows.
+
+Polars tells a scan which columns a query needs of it. So each column of the result is asked for by itself, and the
+frames note what they are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.sources.types import dtype
+from headrace.tables.frames import call, convert, to_lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    import polars as pl
+
+
+def touched(
+    function: Callable[..., Any],
+    frames: Sequence[str],
+    inputs: Sequence[tuple[Mapping[str, str], frozenset[str]]],
+) -> frozenset[str]:
+    """The columns of the result that need any of the columns of the inputs.
+
+    `inputs` are the schemas of the arguments, as they were recorded, and the columns in question. A function that asks
+    for whole frames needs all columns of them. Raises whatever the function raises about frames without rows.
+    """
+    asked: list[set[str]] = [set() for _ in inputs]
+    arguments = [
+        convert(_noting(schema, noted), kind) for (schema, _), noted, kind in zip(inputs, asked, frames, strict=True)
+    ]
+    result = to_lazy(call(function, arguments, "touched"), "touched")
+    eagerly = any(noted & columns for noted, (_, columns) in zip(asked, inputs, strict=True))
+    found = set()
+    for name in result.collect_schema().names():
+        for noted in asked:
+            noted.clear()
+        result.select(name).collect()
+        if any(noted & columns for noted, (_, columns) in zip(asked, inputs, strict=True)) or eagerly:
+            found.add(name)
+    return frozenset(found)
+
+
+def _noting(schema: Mapping[str, str], noted: set[str]) -> pl.LazyFrame:
+    """A frame without rows that notes the columns that are asked for."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    types = {name: dtype(text) for name, text in schema.items()}
+
+    def rows(
+        columns: list[str] | None,
+        _predicate: pl.Expr | None,
+        _rows: int | None,
+        _size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        noted.update(types if columns is None else columns)
+        frame = pl.DataFrame(schema=types)
+        yield frame if columns is None else frame.select(columns)
+
+    return register_io_source(rows, schema=types)
