@@ -197,16 +197,10 @@ class Table(RowsNode):
 
     def touched(self, columns: Mapping[str, frozenset[str]], versions: Mapping[str, Version]) -> frozenset[str]:
         """The columns that the function makes of them; any, where it cannot be run without rows."""
-        from headrace.tables.touching import touched
+        from headrace.tables.touching import follows
 
-        schemas = [versions[each.name].manifest.facts["schema"] for each in self.taken if each.name in versions]
-        if len(schemas) < len(self.taken) or any("*" in each for each in columns.values()):
-            return super().touched(columns, versions)
-        given = [columns.get(each.name, frozenset()) for each in self.taken]
-        try:
-            return touched(self.function, self._frames, list(zip(schemas, given, strict=True)))
-        except Exception:  # noqa: BLE001 - it is the user's function, and a plan is no place to fail because of it
-            return super().touched(columns, versions)
+        found = follows(self.function, self._frames, [each.name for each in self.taken], columns, versions)
+        return super().touched(columns, versions) if found is None else found
 
     def read_partitions(self, version: Version, stores: Stores, names: Collection[str]) -> pl.LazyFrame:
         """The clean rows of some partitions; only their files are read."""

@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from headrace.ports.records import Version
+
+
+def follows(
+    function: Callable[..., Any],
+    frames: Sequence[str],
+    names: Sequence[str],
+    columns: Mapping[str, frozenset[str]],
+    versions: Mapping[str, Version],
+) -> frozenset[str] | None:
+    """See `touched`, for inputs by name; None where that cannot be told, as of a function that wants rows."""
+    if not all(name in versions for name in names) or any("*" in each for each in columns.values()):
+        return None
+    schemas = [versions[name].manifest.facts["schema"] for name in names]
+    given = [columns.get(name, frozenset()) for name in names]
+    try:
+        return touched(function, frames, list(zip(schemas, given, strict=True)))
+    except Exception:  # noqa: BLE001 - it is the user's function, and a plan is no place to fail because of it
+        return None
+
 
 def touched(
     function: Callable[..., Any],
