@@ -15,6 +15,7 @@ from headrace.tables.layout import Layout
 from headrace.tables.partitions import partition_of
 from headrace.tables.results import refuse_failed, relative_rules, table_results, warnings_of
 from headrace.tables.rules import ANSWERS, MENDED
+from headrace.tables.touching import TracedNode
 from headrace.tables.upsert import upsert_of
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from headrace.tables.shape import Shape
 
 TABLE, QUARANTINE, SUPERSEDED = "table", "quarantine", "superseded"
-"""The outputs of a version: the clean rows; of a table with a contract, those that were set aside; of one with upserts,
-older rows of keys that are in the table."""
+"""The outputs of a version: clean rows; with a contract, those set aside; with upserts, older rows of a key."""
 
 
 class TableSettings(TypedDict, total=False):
@@ -58,7 +58,7 @@ class TableSettings(TypedDict, total=False):
     partition_by: str | None
 
 
-class Table(RowsNode):
+class Table(TracedNode):
     """Rows made by the user's function out of the rows of the inputs; it can be called like the plain function.
 
     The facts of a version are `rows`, `new_rows`, `quarantined`, `new_quarantined`, `rules` (how many rows broke each),
@@ -194,13 +194,6 @@ class Table(RowsNode):
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The clean rows."""
         return stores.tables.scan(version.manifest.outputs[TABLE])
-
-    def touched(self, columns: Mapping[str, frozenset[str]], versions: Mapping[str, Version]) -> frozenset[str]:
-        """The columns that the function makes of them; any, where it cannot be run without rows."""
-        from headrace.tables.touching import follows
-
-        found = follows(self.function, self._frames, [each.name for each in self.taken], columns, versions)
-        return super().touched(columns, versions) if found is None else found
 
     def read_partitions(self, version: Version, stores: Stores, names: Collection[str]) -> pl.LazyFrame:
         """The clean rows of some partitions; only their files are read."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.graph.node import RowsNode
 from headrace.sources.types import dtype
 from headrace.tables.frames import call, convert, to_lazy
 
@@ -20,22 +21,24 @@ if TYPE_CHECKING:
     from headrace.ports.records import Version
 
 
-def follows(
-    function: Callable[..., Any],
-    frames: Sequence[str],
-    names: Sequence[str],
-    columns: Mapping[str, frozenset[str]],
-    versions: Mapping[str, Version],
-) -> frozenset[str] | None:
-    """See `touched`, for inputs by name; None where that cannot be told, as of a function that wants rows."""
-    if not all(name in versions for name in names) or any("*" in each for each in columns.values()):
-        return None
-    schemas = [versions[name].manifest.facts["schema"] for name in names]
-    given = [columns.get(name, frozenset()) for name in names]
-    try:
-        return touched(function, frames, list(zip(schemas, given, strict=True)))
-    except Exception:  # noqa: BLE001 - it is the user's function, and a plan is no place to fail because of it
-        return None
+class TracedNode(RowsNode):
+    """A node whose rows a function makes of the rows of `taken`, its first inputs, as the frames of `_frames`."""
+
+    function: Callable[..., Any]
+    taken: Sequence[RowsNode]
+    _frames: Sequence[str]
+
+    def touched(self, columns: Mapping[str, frozenset[str]], versions: Mapping[str, Version]) -> frozenset[str]:
+        """The columns that the function makes of them; any, where it cannot be run without rows."""
+        names = [each.name for each in self.taken]
+        if not all(name in versions for name in names) or any("*" in each for each in columns.values()):
+            return super().touched(columns, versions)
+        schemas = [versions[name].manifest.facts["schema"] for name in names]
+        given = [columns.get(name, frozenset()) for name in names]
+        try:
+            return touched(self.function, self._frames, list(zip(schemas, given, strict=True)))
+        except Exception:  # noqa: BLE001 - it is the user's function, and a plan is no place to fail because of it
+            return super().touched(columns, versions)
 
 
 def touched(
