@@ -35,7 +35,7 @@ from headrace.adapters.scratch import Scratch
 from headrace.errors import HeadraceError
 from headrace.ports.failpoints import failpoint
 from headrace.ports.records import Ref
-from headrace.ports.stores import Change
+from headrace.ports.stores import Change, Difference
 from headrace.ports.work import MEMORY
 
 if TYPE_CHECKING:
@@ -110,22 +110,25 @@ class DeltaTableStore:
             HeadraceError: HR630 when the log is damaged, HR631 when a file is missing, HR632 when it has another size.
         """
         directory, files = self._read(ref)
-        return _scan(directory, files)
+        return _scan(directory, files, files)
 
-    def added(self, ref: Ref, base: Ref) -> pl.LazyFrame | None:
-        """The rows of the files behind those of the base. None where its files are not the first ones, or are gone.
+    def difference(self, ref: Ref, base: Ref) -> Difference | None:
+        """What this version has else than another one: the rows of the files that only one of them has.
 
         Raises:
-            HeadraceError: HR630 to HR632 when this version is damaged.
+            HeadraceError: HR630 to HR632 when one of them is damaged.
         """
         directory, files = self._read(ref)
         if not place_of(self._root, base, "table").is_dir():
             return None
-        _, before = self._read(base)
-        if files[: len(before)] != before:
+        other, before = self._read(base)
+        if files[: len(before)] == before:
+            return Difference(None, _scan(directory, files[len(before) :], files))
+        shared = set(files) & set(before)
+        if 2 * sum(file.rows for file in shared) < sum(file.rows for file in files):
             return None
-        behind = files[len(before) :]
-        return _scan(directory, behind) if behind else _scan(directory, files).head(0)
+        gone, new = (tuple(file for file in each if file not in shared) for each in (before, files))
+        return Difference(_scan(other, gone, before), _scan(directory, new, files))
 
     def verify(self, ref: Ref) -> None:
         """Read every byte of a version. Raises HR630, HR631 or HR632 unless it is what was written."""
@@ -333,8 +336,11 @@ class _Work:
             link.unlink(missing_ok=True)  # renaming one link of a file over another one leaves both
 
 
-def _scan(directory: Path, files: Files) -> pl.LazyFrame:
-    return pl.scan_parquet([directory / file.name for file in files], glob=False, hive_partitioning=False)
+def _scan(directory: Path, files: Files, whole: Files) -> pl.LazyFrame:
+    """The rows of some files of a version, and its columns where there are none."""
+    paths = [directory / file.name for file in files or whole]
+    rows = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+    return rows if files else rows.head(0)
 
 
 def _frames(rows: pl.LazyFrame | Iterable[pl.DataFrame] | Draft) -> Iterator[pl.DataFrame]:

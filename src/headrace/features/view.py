@@ -13,6 +13,7 @@ from headrace.features.moments import TIE, VISIBLE_AT
 from headrace.features.recipes import computed, terms
 from headrace.graph.node import RowsNode, nearest
 from headrace.ports.records import Manifest
+from headrace.ports.stores import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,13 +129,13 @@ class FeatureView(RowsNode):
 
     def make(self, step: Step, context: Context) -> Manifest:
         """Make the rows, store them, and say what they are: what the table got since the base, or all of them."""
-        found = grown(step, context) if self.incremental else None
-        if found is not None:
-            new = self.recipe.rows([found.rows], self.terms, ties=True)
-            facts = facts_of(found, new, self.entity, context.stores)
-            if facts is not None:
-                ref = context.stores.tables.write(step.key, self.name, new, found.ref)
-                context.log(f"{new.height} new rows; {facts['rows']} rows of {facts['entities']} entities")
+        if self.incremental:
+            found = grown(step, context, self._of_table)
+            facts = None if found is None else facts_of(found, self.entity, context.stores)
+            if found is not None and facts is not None:
+                ref = context.stores.tables.write(step.key, self.name, found.new, found.ref, Change(found.less))
+                less = f", {len(found.less)} gone" if found.less else ""
+                context.log(f"{found.new.height} new rows{less}; {facts['rows']} rows of {facts['entities']} entities")
                 return Manifest(step.key, {ROWS: ref}, facts)
         frames = [cast("RowsNode", each).read(context.versions[each.name], context.stores) for each in self.inputs]
         rows = self.recipe.rows(frames, self.terms, ties=self.incremental)
@@ -142,6 +143,9 @@ class FeatureView(RowsNode):
         facts = self._facts(rows)
         context.log(f"{facts['rows']} rows of {facts['entities']} entities, {len(facts['features'])} features")
         return Manifest(step.key, {ROWS: ref}, facts)
+
+    def _of_table(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        return self.recipe.rows([rows], self.terms, ties=True)
 
     def _facts(self, rows: pl.DataFrame) -> Facts:
         import polars as pl

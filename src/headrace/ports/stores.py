@@ -27,6 +27,18 @@ class Change:
     pieces: Sequence[int] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a version of a table has else than another one. Rows that were only written again are in both parts.
+
+    `gone`: rows of the other one; None where all of them are there, and the new ones lie behind them. `new`: rows of
+    this one, in its order.
+    """
+
+    gone: pl.LazyFrame | None
+    new: pl.LazyFrame
+
+
 _WHOLE: Final = Change()
 
 
@@ -85,10 +97,10 @@ class TableStore(Protocol):
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version."""
 
-    def added(self, ref: Ref, base: Ref) -> pl.LazyFrame | None:
-        """The rows that this version has behind all those of another one, without reading these.
+    def difference(self, ref: Ref, base: Ref) -> Difference | None:
+        """What this version has else than another one, without reading what they share.
 
-        None where it does not begin with them, or where that cannot be told without reading; the other one may be gone.
+        None where they share less than half of its rows, or where the other one is gone.
         """
 
     def verify(self, ref: Ref) -> None:

@@ -87,33 +87,38 @@ class TableStoreSuite:
             assert_frame_equal(store.scan(ref).collect(), expected)
             store.verify(ref)
 
-    def test_what_was_added_since_another_version(self, tmp_path: Path) -> None:
-        """Told where a version begins with the other one, and only there."""
+    def test_the_difference_of_two_versions(self, tmp_path: Path) -> None:
+        """What was appended; what came and went where rows were left out; and nothing where little is shared."""
         store = self.make_store(tmp_path)
         first = store.write(key_of(1), "table", rows(2, 1))
         second = store.write(key_of(2), "table", rows(0), first)
         third = store.write(key_of(3), "table", rows(4, 3), second)
         fork = store.write(key_of(4), "table", rows(5), first)
-        less = store.write(key_of(5), "table", rows(6), third, Change(less=(0,)))
+        less = store.write(key_of(5), "table", rows(6), third, Change(less=(2,)))
         alone = store.write(key_of(6), "table", rows(2, 1, 0))
+        gone = store.write(key_of(7), "other", rows(2, 1))
+        store.remove(gone.path)
         for ref, base, expected in (
             (second, first, rows(0)),
             (third, first, rows(0, 4, 3)),
             (third, third, rows()),
             (fork, first, rows(5)),
-            (fork, second, None),
-            (first, second, None),
-            (less, first, None),
-            (less, third, None),
             (alone, first, None),
+            (second, gone, None),
         ):
-            found = store.added(ref, base)
-            expect((found is None) == (expected is None), "only what begins with the other version has added rows")
+            found = store.difference(ref, base)
+            expect((found is None) == (expected is None), "what shares little, or is gone, has no difference")
             if found is not None and expected is not None:
-                assert_frame_equal(found.collect(), expected)
-        gone = store.write(key_of(7), "other", rows(2, 1))
-        store.remove(gone.path)
-        expect(store.added(second, gone) is None, "nothing can be told of what is gone")
+                expect(found.gone is None, "where rows are appended, none is gone")
+                assert_frame_equal(found.new.collect(), expected)
+        for ref, base in ((less, third), (fork, second)):
+            found = store.difference(ref, base)
+            expect(found is not None and found.gone is not None, "where rows are left out, some may be gone")
+            if found is not None and found.gone is not None:
+                before, now = (set(store.scan(each).collect()["number"]) for each in (base, ref))
+                left, came = set(found.gone.collect()["number"]), set(found.new.collect()["number"])
+                expect(before - left | came == now, "the rest is what both share")
+                expect(left - came == before - now, "what is in both was only written again")
 
     def test_rows_can_be_left_out_of_the_base(self, tmp_path: Path) -> None:
         """What is left keeps its order, and the new rows come after it; the base stays what it was."""
