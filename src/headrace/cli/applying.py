@@ -37,18 +37,18 @@ def apply_and_tell(cli: Session, question: Question) -> tuple[Exit, Json, list[s
     plan = cli.workspace.plan(question)
     standing = [step for step in plan.steps if step.action is Action.REFUSED]
     before = {"refused_before": [step.node for step in standing]}
-    with _watching(cli) as narrator:
+    with watching(cli) as narrator:
         if not has_changes(plan):
             cli.workspace.recover(narrator)
             nothing: dict[str, Any] = {"environment": plan.environment, "run": None, "made": [], "published": []}
             code = Exit.REFUSED if standing else Exit.DONE
             return code, {**nothing, **before}, ["Nothing to do.", *map(_standing, standing)]
         applied = cli.workspace.apply(question, narrator, plan)
-    lines = [*_summary(applied, plan.environment), *map(_standing, standing)]
+    lines = [*summary_lines(applied, plan.environment), *map(_standing, standing)]
     return _exit_code(applied, standing), {**_applied_json(applied, plan.environment), **before}, lines
 
 
-def _watching(cli: Session) -> AbstractContextManager[Narrator]:
+def watching(cli: Session) -> AbstractContextManager[Narrator]:
     """Bars on a terminal, plain lines elsewhere."""
     if not cli.out.style.quiet and sys.stderr.isatty():
         from headrace.cli.bars import Bars
@@ -67,7 +67,7 @@ def _standing(step: Step) -> str:
     return f"  x {step.node}: this version was {step.reason}"
 
 
-def _summary(applied: Applied, environment: str) -> list[str]:
+def summary_lines(applied: Applied, environment: str) -> list[str]:
     """The last lines of an apply, with the commands to go on."""
     lines = []
     for node, error in applied.failed.items():

@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, Verb]] = {
         "check": Verb("work", "Look for mistakes before anything is made."),
         "plan": Verb("work", "Show what apply would do, and why. Changes nothing."),
         "apply": Verb("work", "Make what is out of date, and publish it."),
+        "backfill": Verb("backfill", "Make batches of a table again, part by part, and publish all of it at once."),
         "retrain": Verb("work", "Make a node again although nothing it is made from changed."),
     },
     "Look": {

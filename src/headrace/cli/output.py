@@ -157,6 +157,6 @@ def short(key: str | None) -> str:
     return key[:12] if key else ""
 
 
-def counted(count: int, what: str) -> str:
-    """A count with its noun: "1 row", "2 rows"."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """A count with its noun: "1 row", "2 rows"; `several` where an s does not do."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {several or f'{what}s'}"

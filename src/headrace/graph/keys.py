@@ -33,12 +33,21 @@ class Coded:
 
 
 def version_key(
-    node: Node, coded: Coded, inputs: Sequence[str], *, observed: Mapping[str, str] | None, generation: int
+    node: Node,
+    coded: Coded,
+    inputs: Sequence[str],
+    *,
+    observed: Mapping[str, str] | None,
+    generation: int,
+    marks: Mapping[str, str] | None = None,
 ) -> str:
-    """The key of the version that this node makes of these input keys."""
+    """The key of the version that this node makes of these input keys.
+
+    `marks` says, by batch, what the present code has not simply made of it (see `headrace.plan.marks`).
+    """
     identity = None if observed is None else dict(observed)
     recipe = [KEY_SCHEME, node.kind, node.semantics, node.name, coded.fingerprint, list(inputs), identity, generation]
-    return digest_of(recipe)
+    return digest_of([*recipe, dict(marks)] if marks else recipe)
 
 
 def seed_of(key: str) -> int:

@@ -62,6 +62,8 @@ class Node(ABC):
     semantics: ClassVar[int] = 1
     """Raised when this kind of node makes something else of the same code and settings: part of every key."""
     gated: bool = False
+    goes_forward: bool = False
+    """Whether rows can stay, batch by batch, that code made before it changed."""
     """Whether publishing a version may need a decision."""
     apart: bool = False
     """Whether it is then published in a wave of its own, with what is made from it: deciding takes long."""

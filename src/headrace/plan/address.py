@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from headrace.errors import HeadraceError
 from headrace.graph.keys import Coded, version_key
+from headrace.plan.marks import carried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,13 +36,19 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the keys follow from: fingerprints, observations, the environment, and nodes whose generation is raised."""
+    """What the keys follow from: fingerprints, observations, the environment, and nodes whose generation is raised.
+
+    Of nodes in `forward`, rows stay that earlier code made; `marks` states the marks of batches, by node, instead of
+    those that follow from the versions that the environment points to.
+    """
 
     coded: Mapping[str, Coded]
     snapshot: Snapshot
     pointed: Mapping[str, Version]
     observations: Mapping[str, Observation] = field(default_factory=dict)
     refresh: frozenset[str] = frozenset()
+    forward: frozenset[str] = frozenset()
+    marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def addresses(graph: Graph, wanted: Wanted, refused: frozenset[str] = frozenset()) -> dict[str, Address]:
@@ -72,10 +80,28 @@ def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: 
     observation = _observation(node, wanted)
     observed = None if observation is None else observation.identity()
     keys = [key for _, key in inputs]
-    key = version_key(node, wanted.coded[node.name], keys, observed=observed, generation=generation)
-    batches = {**node.batches({name: found[name].batches for name, _ in inputs}), **(observed or {})}
+    plain = node.batches({name: found[name].batches for name, _ in inputs})
+    marks = _marks(node, plain, wanted, generation)
+    coded = wanted.coded[node.name]
+    key = version_key(node, coded, keys, observed=observed, generation=generation, marks=marks)
+    batches = {**{batch: f"{of}{marks.get(batch, '')}" for batch, of in plain.items()}, **(observed or {})}
     effective = pointer if node.name in refused else key
     return Address(node.name, key, effective, inputs, batches, generation, observation)
+
+
+def _marks(node: Node, plain: Mapping[str, str], wanted: Wanted, generation: int) -> dict[str, str]:
+    """What the present code has not simply made of the batches: as stated, or as the present version has it."""
+    name = node.name
+    stated = wanted.marks.get(name)
+    if stated is not None:
+        return {batch: mark for batch, mark in stated.items() if mark and batch in plain}
+    pointed = wanted.pointed.get(name)
+    if name in wanted.forward and not node.goes_forward:
+        raise HeadraceError("HR485", f"{name} does not grow with the batches of a source")
+    if not node.goes_forward or pointed is None or pointed.generation != generation:
+        return {}
+    moved = pointed.fingerprint != wanted.coded[name].fingerprint
+    return {} if moved and name not in wanted.forward else carried(plain, pointed, moved=moved)
 
 
 def _generation(name: str, wanted: Wanted) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.graph.keys import SETTING
+from headrace.plan.marks import is_kept, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,15 +21,30 @@ def reason(address: Address, coded: Coded, pointed: Version | None) -> tuple[str
         return "new", []
     if address.generation > pointed.generation:
         return "refresh asked for", []
+    why, details = _changed(address, coded, pointed)
+    return why, [*details, *_kept(address)]
+
+
+def _changed(address: Address, coded: Coded, pointed: Version) -> tuple[str, list[str]]:
     if coded.fingerprint != pointed.fingerprint:
         return _code_changed(coded.parts, pointed.parts)
-    if address.observation is not None and dict(address.batches) != dict(pointed.batches):
-        return _batches_changed(address.batches, pointed.batches)
     before = dict(pointed.inputs)
     changed = [name for name, key in address.inputs if before.get(name) != key]
-    if not changed and dict(address.batches) != dict(pointed.batches):
+    again = [
+        batch for batch, was in pointed.batches.items() if mark_of(was) != mark_of(address.batches.get(batch, was))
+    ]
+    if again and not changed:
+        return "backfill", [f"{len(again)} of {len(address.batches)} batches made again"]
+    observed = address.observation is not None
+    if (observed or not changed) and dict(address.batches) != dict(pointed.batches):
         return _batches_changed(address.batches, pointed.batches)
     return "input changed", [f"made from a new version of {name}" for name in changed]
+
+
+def _kept(address: Address) -> list[str]:
+    """How much of it earlier code has made."""
+    kept = sum(map(is_kept, address.batches.values()))
+    return [f"forward only: {kept} of {len(address.batches)} batches stay as earlier code made them"] if kept else []
 
 
 def _code_changed(wanted: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, list[str]]:

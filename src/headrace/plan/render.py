@@ -58,6 +58,11 @@ def render(plan: Plan, verbs: Mapping[str, str], *, everything: bool = False, co
     return [*lines, summary(plan, command or f"headrace apply {plan.environment}")]
 
 
+def render_steps(steps: Sequence[Step], verbs: Mapping[str, str]) -> list[str]:
+    """The lines of some steps of a plan."""
+    return _in_columns([_row(step, verbs) for step in steps])
+
+
 def summary(plan: Plan, command: str) -> str:
     """The last line: how much there is to do, and how to do it."""
     counted = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -117,12 +118,17 @@ class Workspace:
         return OwnerLocks(self.settings.state / "owners")
 
     def question(
-        self, environment: str | None = None, *, refresh: Iterable[str] = (), only: Iterable[str] = ()
+        self,
+        environment: str | None = None,
+        *,
+        refresh: Iterable[str] = (),
+        only: Iterable[str] = (),
+        forward: Iterable[str] = (),
     ) -> Question:
         """What to plan: the main environment unless another is named, which then branches from the main one."""
         main = self.settings.environment
         name = environment or main
-        return Question(name, None if name == main else main, frozenset(refresh), frozenset(only))
+        return Question(name, None if name == main else main, frozenset(refresh), frozenset(only), frozenset(forward))
 
     def plan(self, question: Question) -> Plan:
         """Observe the sources and plan. Changes nothing. Raises HR969 for a view that its schedule makes too late."""
@@ -147,7 +153,7 @@ class Workspace:
                 if applied.conflict is None:
                     return applied
                 plan = None
-                question = Question(question.environment, question.base, frozenset(), question.only)
+                question = replace(question, refresh=frozenset())
         raise HeadraceError("HR717", f"other runs published into {question.environment} first, {_CONFLICTS} times")
 
     def rebase(self, environment: str) -> None:

@@ -347,7 +347,7 @@ class Engine:
             moves = self._board.moves(wave)
             if wave == self._plan.waves[0]:
                 moves += [PointerMove(name, self._plan_pointer(name), None) for name in self._plan.removed]
-            if moves:
+            if moves and not self._plan.beside:
                 failpoint("publish.move.before")
                 [answer] = self._around.ledger.write(
                     MovePointers(self._plan.environment, moves, "apply", run=self._run.id)

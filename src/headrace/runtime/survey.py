@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from headrace.plan.address import Wanted, addresses
@@ -27,23 +27,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to plan: an environment, with nodes to make again, the base of a new environment, nodes to restrict to."""
+    """What to plan: an environment, with nodes to make again, the base of a new environment, nodes to restrict to.
+
+    Of nodes in `forward`, the rows stay that code had made before it changed; `marks` states, by node and batch, what
+    is not simply made by the present code (see `headrace.plan.marks`).
+    """
 
     environment: str
     base: str | None = None
     refresh: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
+    forward: frozenset[str] = frozenset()
+    marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Question, outside: Outside) -> Plan:
     """Observe, then plan."""
     wanted_graph = _restricted(graph, question)
-    for name in question.refresh:
+    for name in question.refresh | question.forward:
         wanted_graph[name]  # raises for an unknown name, with a hint
     snapshot = _snapshot(ledger, question)
     pointed = _pointed(ledger, snapshot)
     seen = observe(wanted_graph, coded, ledger, snapshot, outside)
-    wanted = Wanted(coded, snapshot, pointed, seen, question.refresh)
+    wanted = Wanted(coded, snapshot, pointed, seen, question.refresh, question.forward, question.marks)
     refused: frozenset[str] = frozenset()
     while True:
         found = addresses(wanted_graph, wanted, refused)
@@ -93,7 +99,7 @@ def _restricted(graph: Graph, question: Question) -> Graph:
 
 
 def _without_removals(plan: Plan) -> Plan:
-    return Plan(plan.environment, plan.steps, plan.waves, (), plan.notes, plan.base, plan.creates)
+    return replace(plan, removed=())
 
 
 def _snapshot(ledger: Ledger, question: Question) -> Snapshot:

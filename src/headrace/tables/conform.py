@@ -40,6 +40,11 @@ def dtype_of(column: Column) -> pl.DataType:
     return _DTYPES[column.type]
 
 
+def schema_of_contract(contract: type[Contract]) -> dict[str, str]:
+    """Columns and types of clean rows, as text."""
+    return {each.name: str(dtype_of(each)) for each in contract.__columns__}
+
+
 def conformed(frame: pl.DataFrame, contract: type[Contract], table: str) -> pl.DataFrame:
     """The frame with the columns of the contract.
 

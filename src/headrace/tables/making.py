@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from headrace.errors import HeadraceError
+from headrace.plan.marks import is_kept
 from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
@@ -73,6 +74,13 @@ def refuse_other_columns(
         differing = sorted(str(each) for each in set(rows.schema.items()) ^ set(first.items()))
         what = f"{name} of {batches[0]} and of {batches[1]} differ: {', '.join(differing) or 'in their order'}"
         raise HeadraceError("HR414", what)
+
+
+def refuse_kept(name: str, batches: Mapping[str, str]) -> None:
+    """Raise HR486 where rows are to stay that earlier code made: they cannot be made again."""
+    kept = sorted(batch for batch, identity in batches.items() if is_kept(identity))
+    if kept:
+        raise HeadraceError("HR486", f"{name}: the rows of {len(kept)} batches, {kept[0]} first, are to stay")
 
 
 def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[str, Json]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode, nearest
+from headrace.plan.marks import is_kept
 from headrace.ports.records import Manifest, Observation
 from headrace.ports.stores import Change
 from headrace.sources.source import Source
@@ -85,7 +86,7 @@ class Table(TracedNode):
         self.function = function
         self.on_breach = settings.get("on_breach", "quarantine")
         self.max_quarantined = settings.get("max_quarantined")
-        self.incremental = settings.get("incremental", False)
+        self.incremental = self.goes_forward = settings.get("incremental", False)
         self._partition_by = settings.get("partition_by")
         self._check_inputs()
         self._check_contract()
@@ -158,7 +159,9 @@ class Table(TracedNode):
         if not self.incremental:
             return None
         mended = self._mended_of(wanted)
-        return nearest(wanted, [each for each in live if self._mended_of(each.batches) == mended])
+        kept = {batch: identity for batch, identity in wanted.items() if is_kept(identity)}
+        fitting = [each for each in live if self._mended_of(each.batches) == mended]
+        return nearest(wanted, [each for each in fitting if kept.items() <= each.batches.items()])
 
     @property
     def observes(self) -> bool:
@@ -225,12 +228,15 @@ class Table(TracedNode):
         Raises:
             HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423, HR427, HR434 and HR484. Nothing is published.
         """
-        from headrace.tables.making import facts_of, refuse, told
+        from headrace.tables.making import facts_of, refuse, refuse_kept, told
 
         base = self._usable(step, context)
+        if base is None:
+            refuse_kept(self.name, step.batches)
         before = None if base is None else self._before(base, step, context)
         made = self._grown(step, before, context)
         if made is None:
+            refuse_kept(self.name, step.batches)
             context.log("made from all batches: new rows do not simply go with those that are there")
             base, before, made = None, None, self._grown(step, None, context)
         if made is None:
@@ -249,8 +255,12 @@ class Table(TracedNode):
 
     def _usable(self, step: Step, context: Context) -> Version | None:
         """The base, where it goes together with what is made now."""
+        from headrace.tables.conform import schema_of_contract
+
         base = step.base
         if base is None or base.generation != step.generation or "layout" not in base.manifest.facts:
+            return None
+        if self.contract is not None and schema_of_contract(self.contract) != base.manifest.facts["schema"]:
             return None
         if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
             return None

@@ -26,6 +26,8 @@ Env = Annotated[str | None, typer.Argument(metavar="ENV", help="The environment;
 _MONITOR = "monitor"
 _VERSIONS = 4
 """Of how many versions the rules are shown."""
+_PARTITIONS = 24
+"""Partitions that `show` names."""
 
 
 class Format(StrEnum):
@@ -107,15 +109,19 @@ def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) 
     from headrace.cli.rule_lines import rule_lines
     from headrace.project.publish_lag import publish_lag
     from headrace.project.rule_history import rule_history
+    from headrace.tables.layout import Layout
 
     lag = publish_lag(cli.workspace, opened.name, version.node)
     history = rule_history(cli.workspace.ledger, version.node, _VERSIONS)
     frame = opened.table(version.node)
     first = frame.head(limit).collect()
+    parted = Layout.from_json(version.manifest.facts.get("layout", ())).partitions()
     if cli.out.as_json:
         schema = {name: str(dtype) for name, dtype in first.schema.items()}
         told = {} if lag is None else {"publish_lag": lag.to_json()}
         told.update({"rules": history.to_json()} if history.rules else {})
+        if parted:
+            told["partitions"] = parted
         cli.out.json({**_identity(version), "schema": schema, "first": frame_json(first), **told})
         return
     cli.out.data(_headline(version), *schema_lines(first.schema))
@@ -123,8 +129,21 @@ def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) 
         cli.out.data("", *frame_lines(first, terminal=cli.out.wide()))
     if history.rules:
         cli.out.data("", *rule_lines(history))
+    if parted:
+        cli.out.data("", *_partition_lines(parted))
     if lag is not None:
         cli.out.data("", "publish lag", *(f"  {line}" for line in lag_lines(lag)))
+
+
+def _partition_lines(parted: Mapping[str, int]) -> list[str]:
+    """The partitions of a table with their rows: all of them, or the last ones."""
+    shown = [(name, f"{rows:,} rows") for name, rows in parted.items()]
+    more = [f"  and {counted(len(shown) - _PARTITIONS, 'partition')} before them"] if len(shown) > _PARTITIONS else []
+    return [
+        counted(len(shown), "partition"),
+        *(f"  {line}" for line in columns(shown[-_PARTITIONS:], right=[1])),
+        *more,
+    ]
 
 
 def _show_facts(cli: Session, version: Version) -> None:

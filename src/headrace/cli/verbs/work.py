@@ -30,6 +30,15 @@ Only = Annotated[
     typer.Option("--only", metavar="NODE", help="Only this node and what it is made from. May be repeated."),
 ]
 
+Forward = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--forward-only",
+        metavar="NODE",
+        help="Let rows stay that earlier code made: only new and changed batches see the new code. May be repeated.",
+    ),
+]
+
 
 def check(cli: Session) -> int:
     """Look for mistakes before anything is made.
@@ -83,11 +92,12 @@ def _of_samples(workspace: Workspace) -> list[HeadraceError]:
     return problems
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
     cli: Session,
     environment: Env = None,
     refresh: Refresh = None,
     only: Only = None,
+    forward_only: Forward = None,
     everything: Annotated[bool, typer.Option("--all", help="Give each unchanged node a line.")] = False,  # noqa: FBT002
     exit_code: Annotated[  # noqa: FBT002
         bool, typer.Option("--exit-code", help="End with 5 when there is something to do.")
@@ -99,7 +109,7 @@ def plan(
 
     Example: headrace plan dev
     """
-    question = cli.workspace.question(environment, refresh=refresh or (), only=only or ())
+    question = cli.workspace.question(environment, refresh=refresh or (), only=only or (), forward=forward_only or ())
     found = _with_paces(cli, cli.workspace.plan(question))
     if cli.out.as_json:
         cli.out.json(found.to_json())
@@ -130,6 +140,7 @@ def _command(question: Question) -> str:
     """The command that applies what was planned."""
     options = [f"--refresh {name}" for name in sorted(question.refresh)]
     options += [f"--only {name}" for name in sorted(question.only)]
+    options += [f"--forward-only {name}" for name in sorted(question.forward)]
     return " ".join(["headrace apply", question.environment, *options])
 
 
@@ -138,6 +149,7 @@ def apply(
     environment: Env = None,
     refresh: Refresh = None,
     only: Only = None,
+    forward_only: Forward = None,
     rebase: Annotated[  # noqa: FBT002
         bool, typer.Option("--rebase", help="First let the environment start from what the main one has now.")
     ] = False,
@@ -153,7 +165,8 @@ def apply(
     cli.start_workers()
     if rebase:
         cli.workspace.rebase(cli.environment(environment))
-    return apply_plan(cli, cli.workspace.question(environment, refresh=refresh or (), only=only or ()))
+    question = cli.workspace.question(environment, refresh=refresh or (), only=only or (), forward=forward_only or ())
+    return apply_plan(cli, question)
 
 
 def retrain(
