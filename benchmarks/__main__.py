@@ -61,6 +61,7 @@ BENCHES = {
     "join": Bench("benchmarks.join", "1M labels on 10M rows, as of their times; Polars alone, Feast", 3, alone=True),
     "rolling": Bench("benchmarks.rolling", "7-day features of 30M rows; DuckDB, PySpark; a new day", 1, alone=True),
     "evidently": Bench("benchmarks.rivals.evidently.bench", "Evidently: 50 columns x 1M rows, PSI", 1, alone=True),
+    "incremental": Bench("benchmarks.incremental", "one new day of 1M rows against a rebuild", 5, alone=True),
     "events": Bench(
         "benchmarks.events", "Headrace: from an event over HTTP to the first line of its task", 2, alone=True
     ),

@@ -231,17 +231,15 @@ class Table(TracedNode):
         from headrace.tables.making import facts_of, refuse, refuse_kept, told
 
         base = self._usable(step, context)
-        if base is None:
-            refuse_kept(self.name, step.batches)
         before = None if base is None else self._before(base, step, context)
-        made = self._grown(step, before, context)
+        made = None if before is None else self._grown(step, before, context)
         if made is None:
             refuse_kept(self.name, step.batches)
+        if made is None and before is not None:
             context.log("made from all batches: new rows do not simply go with those that are there")
-            base, before, made = None, None, self._grown(step, None, context)
-        if made is None:
-            message = f"{self.name} could not be made from all batches"
-            raise RuntimeError(message)
+            base = before = None
+        made = made or self._grown(step, None, context)
+        assert made is not None  # noqa: S101 - all batches together can always be made
         facts = facts_of(made, self._shape(step), before)
         refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
         facts.update(self._whole(made, before, facts))
