@@ -14,7 +14,7 @@ from headrace.tables.contract import Contract, keys, references
 from headrace.tables.frames import wanted_frames
 from headrace.tables.layout import Layout
 from headrace.tables.partitions import partition_of
-from headrace.tables.results import refuse_failed, relative_rules, table_results, warnings_of
+from headrace.tables.results import relative_rules
 from headrace.tables.rules import ANSWERS, MENDED
 from headrace.tables.touching import TracedNode
 from headrace.tables.upsert import upsert_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from headrace.graph.node import Options
     from headrace.ports.outside import Outlook
-    from headrace.ports.records import Decision, Facts, Json, Ref, Version
+    from headrace.ports.records import Decision, Json, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
     from headrace.tables.breaches import Split
@@ -229,6 +229,7 @@ class Table(TracedNode):
             HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423, HR427, HR434 and HR484. Nothing is published.
         """
         from headrace.tables.making import facts_of, refuse, refuse_kept, told
+        from headrace.tables.whole import whole
 
         base = self._usable(step, context)
         before = None if base is None else self._before(base, step, context)
@@ -242,7 +243,7 @@ class Table(TracedNode):
         assert made is not None  # noqa: S101 - all batches together can always be made
         facts = facts_of(made, self._shape(step), before)
         refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
-        facts.update(self._whole(made, before, facts))
+        facts.update(whole(self.name, self.contract, made, before, facts))
         outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
         context.log(told(facts))
         for line in facts.get("warnings", ()):
@@ -377,29 +378,6 @@ class Table(TracedNode):
         put(SUPERSEDED, f"{self.name}.{SUPERSEDED}", made.superseded)
         put(TABLE, self.name, made.clean, made.added.pieces())
         return outputs
-
-    def _whole(self, made: Grown, before: Before | None, facts: Facts) -> dict[str, Json]:
-        """What the rules of the whole table measure and say. Raises HR427 where one that is to fail does not hold."""
-        if self.contract is None:
-            return {}
-        import polars as pl
-
-        from headrace.tables.growing import left_of
-        from headrace.tables.measuring import measured
-
-        rows = made.clean.rows.lazy()
-        if before is not None:
-            rows = pl.concat([left_of(before.clean, made.clean.less), rows])
-        measures = measured(rows, [each.measure for each in self.contract.__whole__])
-        results = table_results(self.contract, measures)
-        refuse_failed(self.name, results)
-        every = [*facts["results"], *results]
-        warned = warnings_of(every)
-        return {
-            "results": every,
-            **({"measures": measures} if measures else {}),
-            **({"warnings": warned} if warned else {}),
-        }
 
 
 def _with_references(inputs: Sequence[RowsNode], contract: object) -> tuple[RowsNode, ...]:
