@@ -66,6 +66,8 @@ BENCHES = {
         "benchmarks.events", "Headrace: from an event over HTTP to the first line of its task", 2, alone=True
     ),
     "replay": Bench("benchmarks.replay", "a year of flights under four policies, on two cores", 2, alone=True),
+    "rules": Bench("benchmarks.rules", "12 rules on 10M rows: a contract, and one pass by hand", 3, alone=True),
+    "rules-rivals": Bench("benchmarks.rivals.rules", "the same by pandera and three others", 1, alone=True),
     "prefect-events": Bench(
         "benchmarks.rivals.prefect.events", "Prefect: the same, by a run of a deployment", 1, alone=True
     ),

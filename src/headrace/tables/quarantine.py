@@ -45,10 +45,11 @@ class Check:
 def checks(contract: type[Contract], known: Mapping[str, pl.Series] = _NONE) -> list[Check]:
     """The rules of one row. `known` holds, for each column that references another table, the keys of that table."""
     floats = [each.name for each in contract.__columns__ if each.type == "Float64"]
-    return [_check(each, floats, known) for each in statements(contract)]
+    return [check_of(each, floats, known) for each in statements(contract)]
 
 
-def _check(statement: Statement, floats: Sequence[str], known: Mapping[str, pl.Series]) -> Check:
+def check_of(statement: Statement, floats: Sequence[str], known: Mapping[str, pl.Series]) -> Check:
+    """A rule of one row for Polars. NaN in one of the columns `floats` is no value."""
     names = statement.names
     if statement.references is None:
         breach = broken(statement.says, pl, floats)

@@ -1,0 +1,1 @@
+"""dataframely: rules over a frame."""

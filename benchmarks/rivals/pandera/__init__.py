@@ -1,0 +1,1 @@
+"""pandera: rules over a frame."""

@@ -1,0 +1,1 @@
+"""pointblank: rules over a frame."""
