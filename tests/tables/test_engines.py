@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError
-from headrace.tables import col, rows, rule
+from headrace.tables import check, col, rows, rule
 from headrace.tables.contract import Contract, column
 from headrace.tables.quarantine import split
 from headrace.tables.table import Table
@@ -105,7 +105,7 @@ LIBRARIES: dict[str, Callable[[pl.DataFrame], object]] = {
 def test_every_library_counts_the_same(library: str, given_rows: list[dict[str, Any]]) -> None:
     frame = pl.DataFrame(given_rows, schema=SCHEMA)
     expected = split(frame, Trip, table="t")
-    found = Trip.check(LIBRARIES[library](frame))
+    found = check(Trip, LIBRARIES[library](frame))
     assert found.counts == dict(sorted(expected.counts.items()))
     assert found.rows == frame.height
     assert found.passed == (not expected.counts)
@@ -130,20 +130,20 @@ def test_the_broken_rows_are_those_of_the_frame() -> None:
         {"order_id": [1, 2, 2, 4, 5], "amount": [5.0, -1.0, 3.0, None, 1.0], "code": ["a", "b", None, "c", "a"]},
         index=[10, 20, 30, 40, 50],
     )
-    found = Order.check(frame)
+    found = check(Order, frame)
     assert found.counts == {"amount >= 0": 1, "code is unique": 1}
     assert list(found.broken.index) == [20, 50]
     assert not found.passed
-    assert Order.check(frame.loc[[10, 40]]).passed
+    assert check(Order, frame.loc[[10, 40]]).passed
 
 
 def test_a_whole_number_that_is_missing_makes_floats_of_a_pandas_column() -> None:
     class Counted(Contract):
         n: int | None = column(ge=2)
 
-    assert Counted.check(pd.DataFrame({"n": [1, None, 3]})).counts == {"n >= 2": 1}
+    assert check(Counted, pd.DataFrame({"n": [1, None, 3]})).counts == {"n >= 2": 1}
     with pytest.raises(HeadraceError, match="HR407"):
-        Counted.check(pd.DataFrame({"n": [1.5, None, 3]}))
+        check(Counted, pd.DataFrame({"n": [1.5, None, 3]}))
 
 
 class Airport(Contract):
@@ -157,13 +157,13 @@ def test_references_are_asked_where_their_table_is_given() -> None:
         origin: str | None = column(references=airports)
 
     frame = pl.DataFrame({"origin": ["JFK", "XXX", None]})
-    assert Leg.check(frame).unasked == ("origin is in airports",)
+    assert check(Leg, frame).unasked == ("origin is in airports",)
     codes = pl.DataFrame({"code": ["JFK"]})
     for each in (frame, as_duckdb(frame)):
-        found = Leg.check(each, origin=codes)
+        found = check(Leg, each, origin=codes)
         assert (found.counts, found.unasked) == ({"origin is in airports": 1}, ())
     with pytest.raises(HeadraceError, match="HR439"):
-        Leg.check(frame, orgin=codes)
+        check(Leg, frame, orgin=codes)
 
 
 @pytest.mark.parametrize("make", [lambda frame: frame, as_duckdb])
@@ -175,11 +175,11 @@ def test_columns_that_do_not_fit(make: Callable[[pl.DataFrame], object]) -> None
         (good.with_columns(more=1), "HR408"),
     ):
         with pytest.raises(HeadraceError) as caught:
-            Order.check(make(frame))
+            check(Order, make(frame))
         assert caught.value.code == code
 
 
 def test_what_is_no_frame() -> None:
     with pytest.raises(HeadraceError, match="HR438") as caught:
-        Order.check([1, 2])
+        check(Order, [1, 2])
     assert caught.value.what == "builtins.list"

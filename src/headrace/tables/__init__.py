@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from headrace.tables.engines import check
     from headrace.tables.expressions import col
     from headrace.tables.measures import rows
     from headrace.tables.named import rule
 
-_HOME = {"col": "expressions", "rows": "measures", "rule": "named"}
-__all__ = ["col", "rows", "rule"]
+_HOME = {"check": "engines", "col": "expressions", "rows": "measures", "rule": "named"}
+__all__ = ["check", "col", "rows", "rule"]
 
 
 def __getattr__(name: str) -> object:

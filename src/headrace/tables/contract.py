@@ -16,8 +16,6 @@ from headrace.tables.rules import Rules, checked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from headrace.tables.engines import Report
-
 TYPES: dict[type, str] = {
     str: "String",
     int: "Int64",
@@ -128,21 +126,6 @@ class Contract:
             if len(with_role) > 1:
                 raise HeadraceError("HR404", f"{cls.__name__} marks {with_role[0]} and {with_role[1]} as {role}")
         cls.__rows__, cls.__whole__ = _named_rules(cls)
-
-    @classmethod
-    def check(cls, frame: object, **references: object) -> Report:
-        """Ask the rules of rows of a frame outside of a pipeline, of any library that Narwhals knows.
-
-        Args:
-            frame: A frame of Polars, pandas, Arrow, DuckDB, Spark, Ibis: rows with exactly the columns of the contract.
-            **references: For a column that references another table, a frame that holds the key of that table.
-
-        Raises:
-            HeadraceError: HR406 to HR408 for columns that do not fit, HR438 for no frame, HR439 for another column.
-        """
-        from headrace.tables.engines import check
-
-        return check(cls, frame, references)
 
     @classmethod
     def __headrace_canonical__(cls) -> object:

@@ -1,4 +1,4 @@
-"""A contract over frames outside of a pipeline, of whatever library: `Departure.check(frame)`.
+"""A contract over frames outside of a pipeline, of whatever library: `check(Departure, frame)`.
 
 Frames that lie in memory (Polars, pandas, Arrow) go through the rules of a pipeline. Those that an engine computes when
 it is asked (DuckDB, Spark, Ibis) are asked through Narwhals: the rules go to the engine, and the counts come back.
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.tables.compiled import broken
-from headrace.tables.contract import references as references_of
 from headrace.tables.expressions import Expression
 from headrace.tables.rules import QUARANTINE, WARN, answer_of
 from headrace.tables.statements import statements
@@ -71,28 +70,38 @@ class _Asked:
 
     def key_of(self, column: str) -> str:
         """The column of the referenced table that holds its key."""
-        of = references_of(self.contract)[column].contract.__columns__
-        return next(str(each.name) for each in of if each.key)
+        table = _referenced(self.contract)[column]
+        return next(str(each.name) for each in table.contract.__columns__ if each.key)
 
 
-def check(contract: type[Contract], frame: object, references: Mapping[str, object]) -> Report:
-    """Ask the rules of a contract of a frame. `references` are frames by the name of the column that refers to them.
+def check(contract: type[Contract], frame: object, **references: object) -> Report:
+    """Ask the rules of rows of a contract of a frame outside of a pipeline: ``check(Departure, frame)``.
 
-    Raises HR438 for something that is no frame, HR406 to HR408 for columns that do not fit the contract, HR439 for a
-    reference that the contract does not have.
+    Args:
+        contract: The contract.
+        frame: A frame of Polars, pandas, Arrow, DuckDB, Spark, Ibis: rows with exactly the columns of the contract.
+        **references: For a column that references another table, a frame that holds the key of that table.
+
+    Raises:
+        HeadraceError: HR406 to HR408 for columns that do not fit, HR438 for no frame, HR439 for another column.
     """
     import narwhals as nw
 
-    declared = references_of(contract)
+    declared = _referenced(contract)
     for name in references:
         if name not in declared:
-            raise HeadraceError("HR439", f"{contract.__name__}.check({name}=...): {did_you_mean(name, declared)}")
+            raise HeadraceError("HR439", f"check({contract.__name__}, ..., {name}=...): {did_you_mean(name, declared)}")
     every = statements(contract)
     asked = [each for each in every if each.references is None or each.names[0] in references]
     unasked = [each.text for each in every if each not in asked] + [each.text for each in contract.__whole__]
     others = {column: _frame(other) for column, other in references.items()}
     found, what = _frame(frame), _Asked(contract, asked, others, tuple(unasked))
     return _of_memory(what, found) if isinstance(found, nw.DataFrame) else _of_engine(what, found)
+
+
+def _referenced(contract: type[Contract]) -> dict[str, Any]:
+    """The table that each column with a reference names, by column."""
+    return {each.name: each.rules.references for each in contract.__columns__ if each.rules.references is not None}
 
 
 def _frame(frame: object) -> Any:  # noqa: ANN401 - a frame of Narwhals, of either kind

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from headrace.tables.breaches import BATCH, BETWEEN, COLUMN, RULE, VALUE, Split, added, told
-from headrace.tables.contract import keys
 from headrace.tables.rules import FAIL, QUARANTINE, WARN, answer_of
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Unique:
 
 def unique_rules(contract: type[Contract]) -> list[Unique]:
     """What is unique by the contract: the key first, then single columns, in order."""
-    together = keys(contract)
+    together = tuple(each.name for each in contract.__columns__ if each.key)
     said = [each.rules.on_breach for each in contract.__columns__ if each.key and each.rules.on_breach]
     of_key = [Unique(_text(together), together, FAIL if FAIL in said else next(iter(said), None), key=True)]
     single = [each for each in contract.__columns__ if each.rules.unique and (each.name,) != together]
