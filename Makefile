@@ -101,6 +101,6 @@ $(DEMO_STAMP): $(UV_STAMP) pyproject.toml requirements/demo.txt
 	touch $@
 
 $(DEV_STAMP): $(UV_STAMP) pyproject.toml requirements/dev.txt
-	$(UV_PIP) sync --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV_PIP) sync --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $(DEMO_STAMP) $@

@@ -9,8 +9,31 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
+import compileall
+import sys
+import sysconfig
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import pytest
 
 # Many processes share the machine: how long one example takes says nothing about the code.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile modules once where PYTHONDONTWRITEBYTECODE is set.
+
+    The tests start hundreds of processes, and each would compile scikit-learn for itself, which takes seconds.
+    """
+    if not sys.dont_write_bytecode or hasattr(config, "workerinput"):
+        return
+    libraries, root = Path(sysconfig.get_path("purelib")), Path(__file__).parents[1]
+    is_compiled = Path(cache_from_source(str(libraries / "sklearn" / "__init__.py"))).exists()
+    for folder in (root / "src", root / "tests", *(() if is_compiled else (libraries,))):
+        compileall.compile_dir(folder, quiet=2, workers=0)

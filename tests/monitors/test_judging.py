@@ -71,7 +71,7 @@ def test_one_bad_slice_is_enough() -> None:
     assert verdict(condition, sliced(JFK=0.7, EWR=0.8)).outcomes[0].seen == "in 0 of 2 slices; JFK 0.7"
     bad = verdict(condition, sliced(JFK=0.7, EWR=0.5, LGA=0.4, BOS=0.3, ORD=0.2, SFO=None))
     assert bad.window.holds
-    assert bad.outcomes[0].seen == "in 4 of 5 slices; EWR 0.5, LGA 0.4, BOS 0.3 and 1 more"
+    assert bad.outcomes[0].seen == "in 4 of 5 slices; ORD 0.2, BOS 0.3, LGA 0.4 and 1 more"
     assert verdict(condition, sliced(JFK=None)).lacks == "not defined"
 
 
@@ -81,6 +81,28 @@ def test_no_condition_by_slice_holds_where_none_is_bad() -> None:
     assert verdict(above, Seen(slices={"origin": parts}, counts={Family.LABELS: 10})).outcomes[0].seen == (
         "in 0 of 2 slices; EWR 0.2"
     )
+
+
+def columns(by: str, **values: float | None) -> Seen:
+    found = {f"{by}({name})": Estimate(each) for name, each in values.items()}
+    return Seen(found | {"psi(*)": Estimate(9.0)}, counts={Family.ANSWERS: 10})
+
+
+def test_one_column_that_has_moved_is_enough() -> None:
+    found = verdict(drift() > 0.25, columns("psi", miles=0.3, hour=0.1, delay=0.7, note=None))
+    assert found.window.holds
+    assert found.window.seen == "psi(*) > 0.25 (in 2 of 3 columns; delay 0.7, miles 0.3)"
+    calm = verdict(drift() > 0.25, columns("psi", miles=0.2, hour=0.1))
+    assert (calm.window.holds, calm.outcomes[0].seen) == (False, "in 0 of 2 columns; miles 0.2")
+    assert verdict(drift(by="js") > 0.25, columns("psi", miles=0.2)).lacks == "not defined"
+
+
+def test_chance_among_many_columns_is_corrected_for() -> None:
+    lucky = {f"c{number}": (number + 1) / 100 for number in range(100)}
+    assert verdict(drift(by="p_value") < 0.05, columns("p_value", **lucky)).window.holds is False
+    found = verdict(drift(by="p_value") < 0.05, columns("p_value", **{**lucky, "c7": 1e-6}))
+    assert (found.window.holds, found.outcomes[0].seen) == (True, "in 1 of 100 columns; c7 0.0001")
+    assert verdict(drift("c0", by="p_value") < 0.05, columns("p_value", **lucky)).window.holds
 
 
 def test_values_as_people_read_them() -> None:

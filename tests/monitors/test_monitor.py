@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -38,6 +39,29 @@ def test_a_supervisor_reads_what_was_declared() -> None:
     assert list(map(str, watch.when)) == ["psi(distance) > 0.25", "js(origin) >= 0.1", "p99_ms > 50"]
 
 
+def test_a_window_of_so_many_answers() -> None:
+    watch = watch_of(drift("distance") > 0.25, (), {"over": 1000})
+    assert Watch.from_facts(json.loads(json.dumps(watch.to_facts()))) == watch
+    assert (watch.last, watch.over, watch.rows, watch.span) == (1000, math.inf, 200, "the last 1,000 answers")
+    assert "last" not in watch_of(drift("distance") > 0.25, (), {"over": "1d"}).to_facts()
+    assert watch_of(drift("distance") > 0.25, (), {"over": 50}).rows == 50
+
+
+@pytest.mark.parametrize(
+    ("when", "settings"),
+    [
+        (drift("distance") > 0.25, {"over": 0}),
+        (drift("distance") > 0.25, {"over": 50_001}),
+        (drift("distance") > 0.25, {"over": 100, "rows": 101}),
+        (metric("errors") > 0.01, {"over": 1000}),
+        ((drift("distance") > 0.25) & (metric("run_seconds") > 60), {"over": 1000}),
+    ],
+)
+def test_a_window_that_cannot_be(when: Condition, settings: WatchSettings) -> None:
+    with pytest.raises(HeadraceError, match="HR989"):
+        watch_of(when, (), settings)
+
+
 def test_what_is_left_out() -> None:
     watch = watch_of(drift("distance") > 0.25, (), {})
     assert (watch.over, watch.rows, watch.then) == (86_400, 200, ())
@@ -59,6 +83,7 @@ def test_what_is_left_out() -> None:
         metric("p99_ms").by("origin") > 50,
         metric("p99_ms") > champion,
         drift("distance", by="cusum") > 0.1,
+        drift(by="wasserstein") > 5,
     ],
 )
 def test_what_cannot_be_watched(when: list[Condition]) -> None:

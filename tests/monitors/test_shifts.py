@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
 
 from headrace.monitors.profiling import reference_profile, window_profile
-from headrace.monitors.shifts import Comparison, Verdict, benjamini_hochberg, compare
+from headrace.monitors.shifts import Comparison, Verdict, adjusted, benjamini_hochberg, compare, worst
 
 P_VALUES = st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0]), max_size=30)
 
@@ -36,6 +37,21 @@ def test_benjamini_hochberg_is_its_definition(p_values: list[float], level: floa
     last = max((k for k in range(1, m + 1) if ordered[k - 1] <= k * level / m), default=0)
     expected = [last > 0 and p <= ordered[last - 1] for p in p_values]
     assert benjamini_hochberg(p_values, level) == expected
+
+
+@given(P_VALUES)
+def test_adjusted_p_values_are_those_of_scipy(p_values: list[float]) -> None:
+    expected = false_discovery_control(p_values).tolist() if p_values else []
+    assert adjusted(p_values) == pytest.approx(expected)
+
+
+def test_the_worst_column_tells_each_measure() -> None:
+    found = compared(flights(1, 20_000), flights(2, 5_000, miles=pl.col("miles") * 1.609))
+    told = worst(found.columns)
+    assert told["psi"] == found.columns["miles"].measures["psi"]
+    assert told["p_value"] == pytest.approx(4 * (found.columns["miles"].measures["p_value"] or 0))
+    assert "wasserstein" not in told
+    assert set(worst({}).values()) == {None}
 
 
 def test_no_column_is_accused_where_nothing_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from headrace.adapters.clocks import SimulatedClock
 from headrace.endpoints.service import Logged, Scored
 from headrace.models.gate import SCORE, read_holdout
 from headrace.monitors.alarm import Kind
+from headrace.project.applying import Applying
 from headrace.project.monitoring import Watcher, look, monitors_of, notes_of, state_of
 from headrace.project.prediction_place import drain_predictions, folder_of
 from tests.cli import golden
@@ -139,6 +141,71 @@ def test_a_drift_asks_for_a_retraining_once(workspace: Workspace) -> None:
     workspace.clock.sleep(3600)
     watched.watcher.look()
     assert watched.asked == [("model", "amount_drift")] * 2
+
+
+def test_a_window_of_the_last_so_many_answers_slides_with_them(tmp_path: Path) -> None:
+    declared = """
+
+from headrace import drift
+
+shop.monitor("latest", scores, when=drift("amount") > 0.25, over=100)
+shop.monitor("any_column", scores, when=drift() > 1, over=100)
+"""
+    project = Project(tmp_path / "shop", ORDERS + ENDPOINT + declared)
+    project.write_batch("01", range(300))
+    assert not project.apply().failed
+    with project.opened() as workspace:
+        workspace.clock = SimulatedClock(workspace.clock.now())  # type: ignore[assignment]  # time passes as told
+        answer(workspace, times=1.6, count=99)
+        assert seen(workspace) == {"latest": "too few answers", "any_column": "too few answers"}
+        workspace.clock.sleep(timedelta(days=30).total_seconds())
+        answer(workspace, times=1.6, count=50)
+        assert seen(workspace) == {"latest": "due", "any_column": "due"}
+        drain_predictions(workspace, "prod")
+        workspace.clock.sleep(1)
+        answer(workspace, count=100)
+        assert seen(workspace) == {"latest": "ok", "any_column": "ok"}
+        latest = next(each for each in monitors_of(workspace, "prod") if each.node == "latest")
+        assert look(workspace, "prod", latest).measured.overall["answers"] == 100
+        told = inside(project.folder, "monitors", "any_column").out
+        assert "psi(*) > 1  in 0 of 4 columns; " in told
+
+
+def test_a_thousand_alerts_make_one_run(workspace: Workspace, project: Project) -> None:
+    """However many monitors ask, and however often they look: what is asked for before it begins is made once."""
+    answer(workspace, times=1.6)
+    said: list[str] = []
+    applying = Applying(workspace, "prod", said.append)
+    watcher = Watcher(workspace, "prod", lambda node, monitor: applying.ask(f"{monitor} asks", {node}), said.append)
+    for _ in range(3):
+        watcher.look()
+        workspace.clock.sleep(60)
+    for number in range(999):
+        applying.ask(f"another_{number} asks", {"model"})
+    model = workspace.ledger.snapshot("prod").pointers["model"]
+    project.write_batch("02", range(300, 336))
+    while not applying.look():
+        select.select(applying.waits_for, [], [], 60)
+    assert not applying.look()
+    assert not applying.waits_for  # nothing else is under way
+    assert workspace.ledger.snapshot("prod").pointers["model"] != model
+    assert len(workspace.ledger.runs("prod")) == 2  # the first one made it all
+    assert "Applying: amount_drift asks; another_0 asks; another_1 asks;" in said[2]
+    assert said[2].endswith("; and 992 more")
+
+
+def test_an_alert_that_is_held_says_why(workspace: Workspace) -> None:
+    watched = Watched(workspace)
+    for times in (1.6, 1.0, 1.6):
+        answer(workspace, times=times, count=50)
+        watched.watcher.look()
+        workspace.clock.sleep(timedelta(minutes=10).total_seconds())
+        answer(workspace, times=times, count=1000)
+        watched.watcher.look()
+    assert watched.kinds("amount_drift") == [Kind.RAISED, Kind.ACTED, Kind.CLEARED, Kind.RAISED, Kind.WITHHELD]
+    [*_, held] = notes_of(workspace, "prod", "amount_drift")
+    assert held.reason.startswith("it acted at ")
+    assert ", and may again at " in held.reason
 
 
 def test_an_alert_is_cleared_when_the_answers_are_as_before(workspace: Workspace) -> None:

@@ -94,11 +94,14 @@ def test_declared_monitors_are_those_that_a_policy_acts_upon(tmp_path: Path) -> 
     declared = """
 shop.monitor("quality", scores, when=metric("roc_auc") < 0.9, then=retrain(model), over="5d", rows=50, cooldown="3d")
 shop.monitor("told", scores, when=drift("prediction") > 0.05, over="5d", rows=50, budget="2/week")
+shop.monitor("latest", scores, when=(drift() > 0.5) & (metric("roc_auc") < 0.99), over=180, rows=50)
 shop.monitor("slow", scores, when=metric("p99_ms") > 50, then=rollback(scores))
 """
     project = replayed_project(tmp_path, watched(declared))
     report = replayed(project, wish("quality", "drift", days=84))
-    assert set(report.monitors) == {"quality", "told"}
+    assert set(report.monitors) == {"quality", "told", "latest"}
+    assert "over the last 180 answers; acts" in report.monitors["latest"]
+    assert report.policies[0].happened("raised", "latest")
     assert "roc_auc < 0.9 over 5d; acts every 3d at most" in report.monitors["quality"]
     assert "at most 2 a week" in report.monitors["told"]
     assert any("slow is left out" in each for each in report.notes)

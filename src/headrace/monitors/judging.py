@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from headrace.graph.conditions import Comparison, Measured, Metric, evaluate
 from headrace.monitors.alarm import Window
-from headrace.monitors.measures import RUN_SECONDS, Family, family_of, node_of, spelled
+from headrace.monitors.intervals import Estimate
+from headrace.monitors.measures import (
+    ANY,
+    P_VALUE,
+    RUN_SECONDS,
+    Family,
+    column_of,
+    family_of,
+    measure_of,
+    node_of,
+    spelled,
+)
+from headrace.monitors.shifts import adjusted
 from headrace.ports.durations import spell
 from headrace.ports.records import Outcome
 
@@ -22,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from headrace.monitors.intervals import Estimate
 
 _SHOWN = 3
 """How many slices an outcome names."""
@@ -79,6 +90,8 @@ def _outcome(condition: Comparison, seen: Seen) -> tuple[Outcome, bool]:
     """The outcome of one condition, and whether its metric is defined."""
     if condition.metric.column is not None:
         return _in_any_slice(condition, seen)
+    if column_of(condition.metric.name) == ANY:
+        return _in_any_column(condition, seen)
     name, text = condition.metric.name, spelled(condition)
     found = seen.overall.get(name)
     if found is None or not _defined(found.value):
@@ -93,12 +106,35 @@ def _in_any_slice(condition: Comparison, seen: Seen) -> tuple[Outcome, bool]:
     known = {value: each for value, each in found.items() if _defined(each.value)}
     if not known:
         return Outcome(str(condition), passed=False, seen=f"no slice of {column} has enough rows"), False
-    held = [value for value, each in known.items() if _defined(each.value) and _holds(condition, each.value)]
-    upwards = condition.operator in (">", ">=")
-    extreme = sorted(known, key=lambda value: (known[value].value or 0.0) * (-1 if upwards else 1))
-    named = ", ".join(f"{value} {shown(name, known[value])}" for value in (held or extreme[:1])[:_SHOWN])
+    return _of_any(condition, known, "slices"), True
+
+
+def _in_any_column(condition: Comparison, seen: Seen) -> tuple[Outcome, bool]:
+    """A distance of whichever column is the furthest away; p-values are corrected for the number of columns."""
+    measure = measure_of(condition.metric.name)
+    columns = {column: each for name, each in seen.overall.items() if (column := _measured_by(measure, name))}
+    known = {column: each.value for column, each in columns.items() if _defined(each.value)}
+    if not known:
+        return Outcome(str(condition), passed=False, seen=f"{measure} is not defined on any column"), False
+    if measure == P_VALUE:
+        known = dict(zip(known, adjusted(list(known.values())), strict=True))
+    return _of_any(condition, {column: Estimate(value) for column, value in known.items()}, "columns"), True
+
+
+def _measured_by(measure: str | None, name: str) -> str | None:
+    """The column that a distance of this kind is of."""
+    column = column_of(name)
+    return column if column != ANY and measure_of(name) == measure else None
+
+
+def _of_any(condition: Comparison, known: Mapping[str, Estimate], what: str) -> Outcome:
+    """The outcome of a condition that holds as soon as it holds in one of several; the worst ones are named."""
+    name, upwards = condition.metric.name, condition.operator in (">", ">=")
+    ranked = sorted(known, key=lambda each: (known[each].value or 0.0) * (-1 if upwards else 1))
+    held = [each for each in ranked if _defined(value := known[each].value) and _holds(condition, value)]
+    named = ", ".join(f"{each} {shown(name, known[each])}" for each in (held or ranked[:1])[:_SHOWN])
     more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
-    return Outcome(str(condition), bool(held), f"in {len(held)} of {len(known)} slices; {named}{more}"), True
+    return Outcome(str(condition), bool(held), f"in {len(held)} of {len(known)} {what}; {named}{more}")
 
 
 def _holds(condition: Comparison, value: float) -> bool:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 PREDICTION: Final = "prediction"
 """How the model's answers are named among the columns that are watched."""
-MEASURES: Final = ("psi", "js", "wasserstein", "p_value", "nulls_change", "outside", "new_categories")
+ANY: Final = "*"
+"""Stands for whichever column is the furthest from its reference."""
+WASSERSTEIN: Final = "wasserstein"
+P_VALUE: Final = "p_value"
+MEASURES: Final = ("psi", "js", WASSERSTEIN, P_VALUE, "nulls_change", "outside", "new_categories")
 """How far a column can be said to be from its reference: see `shifts.Shift`."""
 PLAIN: Final = ("answers", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "mean_score")
 """What is measured of a window of answers besides distances."""
@@ -79,17 +83,18 @@ def _seconds(bound: Bound | str | timedelta) -> Bound:
     return duration(bound).total_seconds() if isinstance(bound, (str, timedelta)) else bound
 
 
-def drift(column: str, by: str = "psi") -> Metric:
+def drift(column: str | None = None, by: str = "psi") -> Metric:
     """How far a column of a window is from what the model was evaluated on: `drift("distance") > 0.25`.
 
     Args:
-        column: An input of the model, or "prediction".
+        column: An input of the model, or "prediction"; left out, whichever of these is the furthest away.
         by: "psi" (population stability index), "js" (Jensen-Shannon distance), "wasserstein" (in the unit of a number),
             "p_value" (of Kolmogorov-Smirnov for numbers, chi-square for texts), "nulls_change" (how much larger the
             share of missing values is), "outside" (share of values that are outside the reference's range, or unknown
-            to it) or "new_categories" (how many).
+            to it) or "new_categories" (how many). Of any column, `drift(by="p_value") < 0.01` is corrected for their
+            number: at most 1 % of the columns that it accuses are accused falsely. "wasserstein" needs a column.
     """
-    return Metric(f"{by}({column})")
+    return Metric(f"{by}({ANY if column is None else column})")
 
 
 def estimated(name: str) -> Metric:
@@ -139,6 +144,12 @@ def column_of(name: str) -> str | None:
     return called[2] if called is not None and called[1] in MEASURES else None
 
 
+def measure_of(name: str) -> str | None:
+    """Which distance of a column a metric is."""
+    called = _CALLED.fullmatch(name)
+    return called[1] if called is not None and called[1] in MEASURES else None
+
+
 def estimate_of(name: str) -> str | None:
     """The metric that an estimate is of."""
     called = _CALLED.fullmatch(name)
@@ -170,6 +181,8 @@ def check(condition: Comparison) -> None:
         raise HeadraceError("HR980", f"{condition} compares with a champion")
     if family_of(name) is None or (node_of(name) is not None and not isinstance(condition.metric, Age)):
         raise HeadraceError("HR980", f"{condition} watches {name!r}", fix=suggestion(name, _FAMILIES))
+    if name == f"{WASSERSTEIN}({ANY})":
+        raise HeadraceError("HR980", f"{condition} compares distances in different units", fix="Name the column.")
     if condition.metric.column is not None and not has_slices(name):
         raise HeadraceError("HR980", f"{condition} is of slices")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict
 
 from headrace.endpoints.canary import condition_facts, condition_of
@@ -14,14 +16,13 @@ from headrace.graph.conditions import Comparison, comparisons
 from headrace.graph.node import Node
 from headrace.monitors.alarm import Limits
 from headrace.monitors.late import delay_facts, late_remarks, refuse_quality
-from headrace.monitors.measures import PREDICTION, Age, Family, check, column_of, family_of, spelled
+from headrace.monitors.measures import ANY, PREDICTION, Age, Family, check, column_of, family_of, spelled
 from headrace.monitors.reactions import Reaction
-from headrace.ports.durations import duration
+from headrace.ports.durations import duration, spell
 from headrace.ports.records import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import timedelta
 
     from headrace.endpoints.endpoint import Endpoint
     from headrace.graph.conditions import Condition
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 REFERENCE: Final = "reference"
 """The output that holds the counts of what the model saw when it was evaluated."""
+MOST: Final = 50_000
+"""Answers of a window that are looked at: the latest ones."""
+ROWS: Final = 200
 _BUDGET: Final = re.compile(r"(\d+)\s*/\s*(hour|day|week)")
 _PERIODS: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 
@@ -39,8 +43,9 @@ _PERIODS: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 class Watch:
     """What a monitor does, as it is declared.
 
-    `over` is seconds, `rows` how many answers, labels or requests a window needs, `settle` how many seconds old answers
-    are before their labels are asked for (None: as long as labels usually take).
+    A window holds what came in `over` seconds, or the `last` so many answers, `over` being infinite then. `rows` is how
+    many answers, labels or requests it needs, `settle` how many seconds old answers are before their labels are asked
+    for (None: as long as labels usually take).
     """
 
     when: tuple[Comparison, ...]
@@ -49,6 +54,7 @@ class Watch:
     rows: int
     limits: Limits
     settle: float | None = None
+    last: int | None = None
 
     def to_facts(self) -> Facts:
         """Plain data: a supervisor reads it without the code of the pipeline."""
@@ -56,7 +62,7 @@ class Watch:
         return {
             "when": [_facts_of(each) for each in self.when],
             "then": [[each.kind, each.node] for each in self.then],
-            "over": self.over,
+            **({"over": self.over} if self.last is None else {"last": self.last}),
             "rows": self.rows,
             "limits": [limits.confirm, limits.cooldown, limits.budget, limits.period],
             **({} if self.settle is None else {"settle": self.settle}),
@@ -67,12 +73,18 @@ class Watch:
         """The inverse of `to_facts`."""
         reactions = tuple(Reaction(*each) for each in facts["then"])
         when = tuple(map(_condition_of, facts["when"]))
-        return cls(when, reactions, facts["over"], facts["rows"], Limits(*facts["limits"]), facts.get("settle"))
+        limits, over, last = Limits(*facts["limits"]), facts.get("over", math.inf), facts.get("last")
+        return cls(when, reactions, over, facts["rows"], limits, facts.get("settle"), last)
 
     @property
     def families(self) -> frozenset[Family]:
         """What the conditions are measured on."""
         return frozenset(found for each in self.when if (found := family_of(each.metric.name)) is not None)
+
+    @property
+    def span(self) -> str:
+        """The window as people read it."""
+        return spell(timedelta(seconds=self.over)) if self.last is None else f"the last {self.last:,} answers"
 
 
 def _facts_of(condition: Comparison) -> Json:
@@ -91,15 +103,16 @@ def _condition_of(facts: Facts) -> Comparison:
 class WatchSettings(TypedDict, total=False):
     """How a monitor watches, beside its conditions.
 
-    `over` is the window: the answers of so long until now ("1d"). `rows` is how many answers it needs (200): with their
-    labels where a condition is on quality, and as many requests where one is on errors. `settle` is how old answers are
+    `over` is the window: the answers of so long until now ("1d"), or so many of them, the last ones (1000; 50,000 at
+    most). `rows` is how many answers it needs (200, or all of a window of fewer): with their labels where a condition
+    is on quality, and as many requests where one is on errors. `settle` is how old answers are
     before their labels are asked for ("2h"; left out: the time within which 95 % of the labels came that the model was
     evaluated on); quality is told from the answers of the time `over` until then. `confirm` looks in a row must tell
     the same before an alert is raised or cleared (1). `cooldown` lies between two actions at least ("6h"), and `budget`
     says how many there may be in an hour, a day or a week ("4/day"; None: any number).
     """
 
-    over: str | timedelta
+    over: str | timedelta | int
     rows: int
     settle: str | timedelta
     confirm: int
@@ -113,8 +126,8 @@ def watch_of(
     """A declaration, checked as far as it can be without the model.
 
     Raises:
-        HeadraceError: HR980 for a condition that cannot be watched, HR981 for a budget that cannot be read, HR110 for a
-            duration that cannot be.
+        HeadraceError: HR980 for a condition that cannot be watched, HR981 for a budget that cannot be read, HR989 for a
+            window that cannot be, HR110 for a duration that cannot be.
     """
     found = comparisons(when)
     for each in found:
@@ -122,9 +135,24 @@ def watch_of(
     if not found:
         raise HeadraceError("HR980", "there is no condition")
     reactions = (then,) if isinstance(then, Reaction) else tuple(then)
-    over = duration(settings.get("over", "1d")).total_seconds()
+    over, last = _window(found, settings.get("over", "1d"))
+    rows = settings.get("rows", ROWS if last is None else min(ROWS, last))
+    if last is not None and rows > last:
+        raise HeadraceError("HR989", f"a window of {last} answers never holds the {rows} rows that it needs")
     settle = duration(settings["settle"]).total_seconds() if "settle" in settings else None
-    return Watch(found, reactions, over, settings.get("rows", 200), _limits(settings), settle)
+    return Watch(found, reactions, over, rows, _limits(settings), settle, last)
+
+
+def _window(conditions: Iterable[Comparison], over: str | timedelta | int) -> tuple[float, int | None]:
+    """The seconds of a window, or how many answers it holds. Requests and runs are not answers."""
+    if not isinstance(over, int):
+        return duration(over).total_seconds(), None
+    if not 1 <= over <= MOST:
+        raise HeadraceError("HR989", f"a window of {over:,} answers")
+    for each in conditions:
+        if family_of(each.metric.name) in (Family.REQUESTS, Family.RUNS):
+            raise HeadraceError("HR989", f"{each} over {over:,} answers")
+    return math.inf, over
 
 
 def _limits(settings: WatchSettings) -> Limits:
@@ -206,8 +234,8 @@ class Monitor(Node):
         """Raise HR982 for a column that the model does not have."""
         for each in self.watch.when:
             column, known = column_of(each.metric.name), [*inputs, PREDICTION]
-            if column is not None and column not in known:
-                raise HeadraceError("HR982", f"{self.name} watches {column!r}", fix=suggestion(column, known))
+            if column not in (None, ANY, *known):
+                raise HeadraceError("HR982", f"{self.name} watches {column!r}", fix=suggestion(str(column), known))
             if each.metric.column is not None and each.metric.column not in inputs:
                 what = f"{self.name} watches {each.metric.name} by {each.metric.column!r}"
                 raise HeadraceError("HR982", what, fix=suggestion(each.metric.column, inputs))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from headrace.monitors.counts import NumberCounts
-from headrace.monitors.measures import PREDICTION
-from headrace.monitors.shifts import Verdict, compare
-from headrace.monitors.windows import EPOCH
+from headrace.monitors.measures import ANY, PREDICTION
+from headrace.monitors.shifts import Verdict, compare, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from headrace.ports.records import Facts, Json, Outcome
 
 HOUR: Final = timedelta(hours=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Hours and days are counted from here."""
 SHARES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """The quantiles that are told of a column."""
 _LEAST: Final = 1e-9
@@ -276,4 +277,4 @@ def _measured(bucket: Bucket, comparison: Comparison) -> dict[str, float | None]
     found["mean_score"] = scores.mean if isinstance(scores, NumberCounts) and scores.values else None
     for name, shift in comparison.columns.items():
         found |= {f"{measure}({name})": value for measure, value in shift.measures.items()}
-    return found
+    return found | {f"{measure}({ANY})": value for measure, value in worst(comparison.columns).items()}

@@ -18,6 +18,7 @@ from headrace.monitors.distances import (
     volume_ratio,
     wasserstein,
 )
+from headrace.monitors.measures import MEASURES, P_VALUE, WASSERSTEIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,6 +137,28 @@ def benjamini_hochberg(p_values: Sequence[float], level: float = LEVEL) -> list[
     count = len(p_values)
     limit = max((p for k, p in enumerate(sorted(p_values), 1) if p <= k * level / count), default=-1.0)
     return [p <= limit for p in p_values]
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """The smallest level at which each of several tests rejects, see `benjamini_hochberg`."""
+    count, least = len(p_values), 1.0
+    found = [1.0] * count
+    for k, place in reversed(list(enumerate(sorted(range(count), key=p_values.__getitem__), 1))):
+        least = min(least, p_values[place] * count / k)
+        found[place] = least
+    return found
+
+
+def worst(columns: Mapping[str, Shift]) -> dict[str, float | None]:
+    """Each measure of the column that is the furthest away by it; p-values corrected for the number of columns."""
+    found: dict[str, float | None] = {}
+    for name in MEASURES:
+        known = [value for each in columns.values() if (value := each.measures.get(name)) is not None]
+        if name == P_VALUE:
+            found[name] = min(adjusted(known), default=None)
+        elif name != WASSERSTEIN:  # in the unit of each column
+            found[name] = max(known, default=None)
+    return found
 
 
 def _shift(reference: Counts, window: Counts) -> Shift:

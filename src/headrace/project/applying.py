@@ -34,6 +34,8 @@ _GOOD = (0, _REFUSED)
 """Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
 _ORDERS = 100
 """Applies that one process does, before another one takes its place."""
+_REASONS = 8
+"""Reasons of an apply that are said."""
 _MOST = 65_536
 _LONGEST_TALK = 1 << 20
 """Bytes of what an apply says that are told."""
@@ -159,7 +161,9 @@ class Applying:
             self._process.stop(_GRACE)
 
     def _begin(self) -> None:
-        self._say(f"Applying: {'; '.join(self._asked)}")
+        more = len(self._asked) - _REASONS
+        reasons = [*list(self._asked)[:_REASONS], *([f"and {more} more"] if more > 0 else [])]
+        self._say(f"Applying: {'; '.join(reasons)}")
         self._under_way, self._asked = self._asked, {}
         wishes = [wish.only for wish in self._under_way.values()]
         only = sorted(frozenset[str]().union(*wishes)) if all(wishes) else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrace.monitors.intervals import Estimate
 from headrace.monitors.judging import Seen
-from headrace.monitors.measures import MEASURES, PREDICTION, Family
+from headrace.monitors.measures import ANY, MEASURES, PREDICTION, Family
 from headrace.monitors.monitor import REFERENCE
 from headrace.project.measured_quality import Late, estimates, late_of, late_seen
 from headrace.project.measured_service import ages, request_shares, run_seconds
@@ -68,7 +68,7 @@ def _of_answers(subject: Subject, window: Sequence[Prediction]) -> Seen:
 
     from headrace.monitors.counts import Profile
     from headrace.monitors.profiling import window_profile
-    from headrace.monitors.shifts import compare
+    from headrace.monitors.shifts import compare, worst
 
     monitor = subject.monitor
     content = subject.workspace.stores.artefacts.get(monitor.manifest.outputs[REFERENCE])
@@ -76,6 +76,7 @@ def _of_answers(subject: Subject, window: Sequence[Prediction]) -> Seen:
     shifts = compare(reference, window_profile(answers_frame(monitor, window), reference), rows=1).columns
     overall: dict[str, float | None] = {"answers": float(len(window))}
     overall |= {f"{each}({name})": shift.measures.get(each) for name, shift in shifts.items() for each in MEASURES}
+    overall |= {f"{each}({ANY})": value for each, value in worst(shifts).items()}
     millis = np.array([each.micros for each in window]) / 1000
     scores = np.array([each.prediction for each in window])
     overall["mean_ms"] = float(millis.mean()) if window else None

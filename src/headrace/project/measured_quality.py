@@ -22,6 +22,7 @@ from headrace.monitors.judging import Seen
 from headrace.monitors.late import settle_of
 from headrace.monitors.measures import ESTIMATED, LABELLED, QUALITY, Family
 from headrace.monitors.quality import CLASSIFICATION, Names, Quality, labelled, quality
+from headrace.project.measured_subject import moment_of
 from headrace.tables.table import TABLE
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ def late_of(subject: Subject) -> Late | None:
     if place is None:
         return None
     end = subject.now - timedelta(seconds=settle_of(watch.settle, facts.get("delay")))
-    start, after = end - timedelta(seconds=watch.over), end + timedelta(microseconds=1)
+    start, after = subject.before(end), end + timedelta(microseconds=1)
     asked = subject.answers(start, after)
+    if watch.last is not None and asked:
+        start = moment_of(asked[0].at)  # of the first one of the last so many
     slices = _slices_of(watch, QUALITY)
     names, frame = label_names(place), keyed_answers(asked, place, slices)
     told = label_rows(subject, place, frame)

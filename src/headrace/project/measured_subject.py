@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from headrace.endpoints.answers import Wanted, answers
+from headrace.monitors.monitor import MOST
 from headrace.project.prediction_place import place_of
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from headrace.ports.records import Version
     from headrace.project.workspace import Workspace
 
-MOST: Final = 50_000
-"""Answers of a window that are looked at: the latest ones."""
 _SHADOW: Final = "shadow"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,7 +33,11 @@ class Subject:
     @property
     def since(self) -> datetime:
         """When the window begins."""
-        return self.now - timedelta(seconds=self.watch.over)
+        return self.before(self.now)
+
+    def before(self, end: datetime) -> datetime:
+        """When a window begins that ends then. One of so many answers looks back as far as it takes."""
+        return end - timedelta(seconds=self.watch.over) if self.watch.last is None else _EPOCH
 
     def answers(self, since: datetime, until: datetime | None = None) -> list[Prediction]:
         """The latest answers of a window that the monitor's own model gave, none of them a shadow's."""
@@ -42,7 +45,15 @@ class Subject:
         end = None if until is None else _micros(until)
         wanted = Wanted(facts["endpoint"], _micros(since), MOST, end)
         batches = answers(place_of(self.workspace, self.environment), wanted)
-        return [each for batch in batches for each in batch if each.model == facts["model"] and each.stage != _SHADOW]
+        own = [each for batch in batches for each in batch if each.model == facts["model"] and each.stage != _SHADOW]
+        if self.watch.last is None:
+            return own
+        return sorted(own, key=lambda each: (each.at, each.id))[-self.watch.last :]
+
+
+def moment_of(micros: int) -> datetime:
+    """The moment of an answer."""
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _micros(moment: datetime) -> int:

@@ -15,9 +15,20 @@ from headrace.monitors.counts import Profile
 from headrace.monitors.monitor import REFERENCE
 from headrace.monitors.profiling import window_profile
 from headrace.monitors.quality import labelled, quality
-from headrace.monitors.report import HOUR, Bucket, Every, Report, Told, Watched, every_of, starts, told, with_quality
+from headrace.monitors.report import (
+    EPOCH,
+    HOUR,
+    Bucket,
+    Every,
+    Report,
+    Told,
+    Watched,
+    every_of,
+    starts,
+    told,
+    with_quality,
+)
 from headrace.monitors.sketches import Quantiles
-from headrace.monitors.windows import EPOCH
 from headrace.project.measured import answers_frame
 from headrace.project.measured_quality import keyed_answers, label_names, label_rows
 from headrace.project.measured_subject import Subject

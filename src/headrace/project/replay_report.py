@@ -224,9 +224,9 @@ def _spelled(world: World, name: str) -> str:
     when = " & ".join(
         f"{each.metric} {each.operator} {each.bound}".replace("champion", "its evaluation") for each in watch.when
     )
-    over, cooldown = (spell(timedelta(seconds=each)) for each in (watch.over, watch.limits.cooldown))
+    cooldown = spell(timedelta(seconds=watch.limits.cooldown))
     budget = "" if watch.limits.budget is None else f", at most {watch.limits.budget} a {_period(watch.limits.period)}"
-    return f"{when} over {over}; acts every {cooldown} at most{budget}"
+    return f"{when} over {watch.span}; acts every {cooldown} at most{budget}"
 
 
 def _period(seconds: float) -> str:

@@ -19,15 +19,16 @@ from headrace.monitors.estimation import estimated
 from headrace.monitors.intervals import Estimate, wilson
 from headrace.monitors.judging import Seen, judge
 from headrace.monitors.late import settle_of
-from headrace.monitors.measures import ESTIMATED, LABELLED, MEASURES, PREDICTION, Family, column_of, estimate_of
-from headrace.monitors.monitor import REFERENCE, Watch
+from headrace.monitors.measures import ANY, ESTIMATED, LABELLED, MEASURES, PREDICTION, Family, column_of, estimate_of
+from headrace.monitors.monitor import MOST, REFERENCE, Watch
 from headrace.monitors.policies import LOWER_IS_BETTER, respond
 from headrace.monitors.profiling import window_profile
 from headrace.monitors.quality import labelled, quality
-from headrace.monitors.shifts import compare
+from headrace.monitors.shifts import compare, worst
 from headrace.ports.canonical import digest_of
 from headrace.ports.ledger import AddDecision
 from headrace.ports.records import Decision
+from headrace.project.replay_arrivals import EPOCH
 from headrace.project.replay_traffic import Event
 from headrace.project.replay_world import NAMES
 from headrace.runtime.environments import roll_back, write
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from headrace.project.replay_traffic import Traffic
     from headrace.project.replay_world import World
 
-_MOST: Final = 50_000
-"""Answers of a window that are looked at, as of a live endpoint: the latest ones."""
 _SCHEME: Final = 1
 
 
@@ -126,12 +125,11 @@ class Watching:
         now, facts = self._life.clock.now(), monitor.manifest.facts
         seen = Seen()
         if Family.ANSWERS in watch.families:
-            rows = self._own(monitor, now - timedelta(seconds=watch.over), now)
+            rows = self._own(monitor, watch, now)
             seen = _joined(seen, self._of_answers(monitor, watch, rows))
         if watch.families & {Family.LABELS, Family.SETTLED}:
             end = now - timedelta(seconds=settle_of(watch.settle, facts.get("delay")))
-            start = end - timedelta(seconds=watch.over)
-            seen = _joined(seen, self._late(monitor, watch, (start, end)))
+            seen = _joined(seen, self._late(monitor, watch, end))
         return judge(self._resolved(monitor, watch), seen, watch.rows, now)
 
     def _resolved(self, monitor: Version, watch: Watch) -> list[Comparison]:
@@ -152,15 +150,15 @@ class Watching:
             found.append(replace(each, bound=bound))
         return found
 
-    def _own(self, monitor: Version, start: datetime, end: datetime) -> pl.DataFrame:
-        """The latest answers of a time that the monitor's own model gave, with their scores."""
-        low, high = self._world.rows(start, end)
+    def _own(self, monitor: Version, watch: Watch, end: datetime) -> pl.DataFrame:
+        """The latest answers of the window until then that the monitor's own model gave, with their scores."""
+        low, high = self._world.rows(_start(watch, end), end)
         traffic, model = self._traffic, monitor.manifest.facts["model"]
         number = traffic.models.index(model) if model in traffic.models else None
         score = traffic.score[low:high]
         own = np.isfinite(score) & (traffic.by[low:high] == number if number is not None else False)
         rows = self._world.questions[low:high].with_columns(pl.Series(NAMES.score, score))
-        return rows.filter(pl.Series(own)).tail(_MOST)
+        return rows.filter(pl.Series(own)).tail(watch.last or MOST)
 
     def _of_answers(self, monitor: Version, watch: Watch, rows: pl.DataFrame) -> Seen:
         """The distances that the conditions ask for, the scores, and what the scores promise."""
@@ -169,11 +167,13 @@ class Watching:
         overall["mean_score"] = rows.select(pl.col(NAMES.score).mean()).item()
         if columns and rows.height:
             reference = self._reference(monitor)
-            part = Profile(reference.rows, {name: reference.columns[name] for name in sorted(columns)})
-            window = window_profile(rows.with_columns(pl.col(NAMES.score).alias(PREDICTION)).select(columns), part)
+            names = reference.columns if ANY in columns else sorted(columns)
+            part = Profile(reference.rows, {name: reference.columns[name] for name in names})
+            window = window_profile(rows.with_columns(pl.col(NAMES.score).alias(PREDICTION)).select(list(names)), part)
             shifts = compare(part, window, rows=1).columns
             for name, shift in shifts.items():
                 overall |= {f"{each}({name})": shift.measures.get(each) for each in MEASURES}
+            overall |= {f"{each}({ANY})": value for each, value in worst(shifts).items()}
         slices = {name for each in watch.when if estimate_of(each.metric.name) and (name := each.metric.column)}
         found = {name: Estimate(value) for name, value in overall.items()}
         if any(estimate_of(each.metric.name) for each in watch.when):
@@ -181,9 +181,9 @@ class Watching:
         by = {name: _estimates_by(rows, name) for name in sorted(slices)}
         return Seen(found, by, {Family.ANSWERS: rows.height})
 
-    def _late(self, monitor: Version, watch: Watch, window: tuple[datetime, datetime]) -> Seen:
+    def _late(self, monitor: Version, watch: Watch, end: datetime) -> Seen:
         """The quality of answers that are old enough, by the labels that are known by now."""
-        rows = self._own(monitor, *window)
+        rows, window = self._own(monitor, watch, end), (_start(watch, end), end)
         truth = rows.select(NAMES.key, NAMES.label, NAMES.known_at)
         known = labelled(rows.drop(NAMES.label, NAMES.known_at), truth, window, self._life.clock.now(), NAMES)
         slices = {each.metric.column for each in watch.when if each.metric.column and not estimate_of(each.metric.name)}
@@ -198,6 +198,11 @@ class Watching:
             content = self._life.stores.artefacts.get(monitor.manifest.outputs[REFERENCE])
             self._references[monitor.key] = Profile.from_json(json.loads(content))
         return self._references[monitor.key]
+
+
+def _start(watch: Watch, end: datetime) -> datetime:
+    """When the window begins that ends then; one of so many answers looks back as far as it takes."""
+    return end - timedelta(seconds=watch.over) if watch.last is None else EPOCH
 
 
 def _joined(one: Seen, other: Seen) -> Seen:
