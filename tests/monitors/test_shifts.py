@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
 
 from headrace.monitors.profiling import reference_profile, window_profile
 from headrace.monitors.shifts import Comparison, Verdict, adjusted, benjamini_hochberg, compare, worst

@@ -1,4 +1,4 @@
-"""Some months of a life that looks after itself, for `scenes/year.sh`: played undisturbed, or while processes are killed.
+"""Some months of a life that looks after itself, for `scenes/year.sh`: undisturbed, or while processes are killed.
 
 `python -m tests.support.year FOLDER [SEED]` plays it in a new folder. With a seed, supervisors, applies, workers and
 servers are killed at random moments of each act, and started again. `FOLDER/end.json` then says where the environment
@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -181,7 +180,7 @@ class Life:
             self.attend()
             request = urllib.request.Request(address, json.dumps(body).encode(), {"content-type": kind})
             try:
-                with urllib.request.urlopen(request, timeout=20) as answer:
+                with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - our own
                     return json.load(answer)
             except (OSError, ValueError) as error:  # nobody is there, or was killed while it answered
                 refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
@@ -219,6 +218,7 @@ class World:
     def __init__(self, life: Life) -> None:
         self._life = life
         self._arrived: set[int] = set()
+        self._closed = 0
 
     def flights(self, month: int, *, km: bool = False) -> pl.DataFrame:
         """A part of the flights of a month; from a day on, distances in kilometres if there are to be `km`."""
@@ -228,13 +228,10 @@ class World:
             self._life.year.arrive(month, with_month)
         rows = pl.read_csv(target, null_values=["NA", ""], infer_schema_length=None)
         rows = rows.gather_every(SHARE)
-        odd = pl.lit(km) & (pl.col("day") >= KM_FROM)  # noqa: FBT003 - a value
-        return rows.with_columns(
-            pl.when(odd)
-            .then((pl.col("distance") * 1.609344).round().cast(pl.Int64))
-            .otherwise("distance")
-            .alias("distance")
-        )
+        if not km:
+            return rows
+        in_km = (pl.col("distance") * 1.609344).round().cast(pl.Int64)
+        return rows.with_columns(pl.when(pl.col("day") >= KM_FROM).then(in_km).otherwise("distance").alias("distance"))
 
     def arrive(self, month: int, *, km: bool = False) -> None:
         """The files of a month appear, or appear again; wait until tables and features are made of them."""
@@ -253,12 +250,13 @@ class World:
         """Wait until tables and features are made of all that has arrived."""
         self._life.until("tables and features are made of it", self._is_made)
 
-    def close(self, month: int) -> None:
+    def close_month(self) -> None:
         """Tell that a month is complete, and wait for what comes of it."""
-        event = {"specversion": "1.0", "id": str(month), "source": "/airports", "type": "month.closed"}
+        self._closed += 1
+        event = {"specversion": "1.0", "id": str(self._closed), "source": "/airports", "type": "month.closed"}
         say(f"  POST /events {json.dumps(event)}")
         self._life.post("/events", event, "application/cloudevents+json", control=True)
-        self._life.until("its trigger has fired, and is done", lambda workspace: self._is_closed(workspace, month))
+        self._life.until("its trigger has fired, and is done", self._is_closed)
 
     def ask(self, month: int, days: range, *, km: bool = False, unknown: tuple[str, ...] = ()) -> str:
         """Ask about flights of these days; answers which model said so last.
@@ -291,15 +289,10 @@ class World:
         complete = version is not None and len(version.batches) == len(self._arrived)
         return complete and not to_do and not workspace.ledger.leases() and is_loaded(snapshot)
 
-    def _is_closed(self, workspace: Workspace, month: int) -> bool:
-        records = latest(workspace.ledger, "prod", TRIGGER, 8)
-        fired = [each for each in records if each.fired]
-        done = bool(fired) and len(fired) >= self._closed(month) and fired[0].outcome is not None
+    def _is_closed(self, workspace: Workspace) -> bool:
+        fired = [each for each in latest(workspace.ledger, "prod", TRIGGER, 2 * self._closed + 2) if each.fired]
+        done = len(fired) == self._closed and fired[0].outcome is not None
         return done and not workspace.ledger.leases() and is_loaded(workspace.ledger.snapshot("prod"))
-
-    def _closed(self, month: int) -> int:
-        self._months = getattr(self, "_months", set()) | {month}
-        return len(self._months)
 
 
 MONTHS: Final = {1: "January", 2: "February", 3: "March", 4: "April", 5: "May"}
@@ -332,13 +325,15 @@ def free_ports() -> tuple[int, int]:
 def play(life: Life) -> None:
     """The story."""
     world = World(life)
-    act = lambda text: (say(f"\n{text}"), life.disturber.begin_act())  # noqa: E731 - short
+
+    def act(text: str) -> None:
+        say(f"\n{text}")
+        life.disturber.begin_act()
 
     act("January and February are there: the first model goes live.")
-    world.flights(1), world.flights(2)
     world.arrive(1)
     world.arrive(2)
-    life.until("the first model answers", lambda workspace: is_loaded(workspace.ledger.snapshot("prod")))
+    life.until("the first model answers", _settled)
     world.wait_for_data()
     with Workspace.open(life.folder) as workspace:
         first = live(workspace)
@@ -347,7 +342,7 @@ def play(life: Life) -> None:
     expect(world.ask(3, range(1, 8)) == first, "the first model answers")
     world.arrive(3)
     world.wait_for_data()
-    world.close(3)
+    world.close_month()
     life.until("a second model answers", lambda workspace: live(workspace) != first and _settled(workspace))
     with Workspace.open(life.folder) as workspace:
         second = live(workspace)
@@ -359,7 +354,7 @@ def play(life: Life) -> None:
     world.arrive(4, km=True)
     world.wait_for_data()
     life.until("flights to Honolulu are set aside: they are too far", _has_quarantine)
-    world.close(4)
+    world.close_month()
     with Workspace.open(life.folder) as workspace:
         expect(live(workspace) == second, "no model has learnt from kilometres")
 
@@ -369,7 +364,7 @@ def play(life: Life) -> None:
     world.ask(5, range(1, 8))
     life.until("the alert is cleared", noted("odd", "cleared"))
     life.run("release", "lateness")
-    world.close(14)
+    world.close_month()
     life.until("a third model answers", lambda workspace: live(workspace) != second and _settled(workspace))
     with Workspace.open(life.folder) as workspace:
         third = live(workspace)
@@ -382,9 +377,7 @@ def play(life: Life) -> None:
     act("May: flights are asked about; then the month comes in, and with it the labels.")
     expect(world.ask(5, range(8, 16), unknown=("dep_delay",)) not in (first, second, third), "the fourth model answers")
     world.arrive(5)
-    life.until(
-        "the labels tell; the third model is back", lambda workspace: live(workspace) == third and _held(workspace)
-    )
+    life.until("the labels tell; the third is back", lambda workspace: live(workspace) == third and _held(workspace))
     world.wait_for_data()
     expect(world.ask(5, range(16, 20)) == third, "the third model answers")
 
@@ -418,14 +411,14 @@ def leak(module: Path) -> None:
     module.write_text(code)
 
 
-def expect(holds: bool, what: str) -> None:  # noqa: FBT001 - like an assertion
+def expect(holds: bool, what: str) -> None:
     """What must be so."""
     if not holds:
         sys.exit(f"FAILED: it is not so that {what}")
 
 
 def ended(folder: Path) -> dict[str, Any]:
-    """Where the environment ended: pointers and holds, decisions of gates, and what monitors noted, repetitions aside."""
+    """Where the environment ended: pointers and holds, decisions of gates, and what monitors noted, each once."""
     with Workspace.open(folder) as workspace:
         ledger = workspace.ledger
         ledger.verify()
