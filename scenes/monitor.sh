@@ -20,7 +20,7 @@ PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 "$HEADRACE" up --port "$PORT" --watch 250ms 2> up.log & UP=$!
 trap 'kill -9 $UP 2>/dev/null || true; rm -rf "$SCENE"' EXIT
 until_said() {
-    for _ in $(seq 900); do grep -qF -- "$1" up.log && { grep -F -- "$1" up.log | tail -1; return; }; sleep 0.1; done
+    for _ in $(seq 3000); do grep -qF -- "$1" up.log && { grep -F -- "$1" up.log | tail -1; return; }; sleep 0.1; done
     printf 'FAILED: never said: %s\n' "$1" >&2; cat up.log; exit 1
 }
 ask() {  # ask FACTOR: a thousand flights of the first days of January, with distances so many times as long
@@ -52,7 +52,7 @@ sleep 0.1
 ask 1.609; ask 1.609; ask 1.609
 until_said "distance_drift: raised"
 until_said "Applying: distance_drift asks for lateness"
-for _ in $(seq 900); do [ "$(grep -c "published to prod" up.log)" -ge 2 ] && break; sleep 0.1; done
+for _ in $(seq 3000); do [ "$(grep -c "published to prod" up.log)" -ge 2 ] && break; sleep 0.1; done
 [ "$(grep -c "published to prod" up.log)" -ge 2 ] || { echo "FAILED: the model was not made again" >&2; exit 1; }
 show monitors distance_drift; code 0; expect "acted"; expect "psi(distance)"
 kill -TERM $UP; wait $UP

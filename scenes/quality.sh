@@ -28,7 +28,7 @@ PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 "$HEADRACE" up --port "$PORT" --watch 250ms 2> up.log & UP=$!
 trap 'kill -9 $UP 2>/dev/null || true; rm -rf "$SCENE"' EXIT
 until_said() {
-    for _ in $(seq 900); do grep -qF -- "$1" up.log && { grep -F -- "$1" up.log | tail -1; return; }; sleep 0.1; done
+    for _ in $(seq 3000); do grep -qF -- "$1" up.log && { grep -F -- "$1" up.log | tail -1; return; }; sleep 0.1; done
     printf 'FAILED: never said: %s\n' "$1" >&2; cat up.log; exit 1
 }
 mkdir -p "$SCENE/coming/data"
@@ -70,7 +70,7 @@ show apply --quiet; code 0; expect "published"
 SECOND=$(version)
 [ "$FIRST" != "$SECOND" ] || { echo "FAILED: the new model is not live" >&2; exit 1; }
 show show lateness; code 0
-for _ in $(seq 100); do ask ahead dep_delay > asked.log 2>&1 && grep -qF "${SECOND:0:12}" asked.log && break; sleep 0.2; done
+for _ in $(seq 300); do ask ahead dep_delay > asked.log 2>&1 && grep -qF "${SECOND:0:12}" asked.log && break; sleep 0.2; done
 cat asked.log
 grep -qF "${SECOND:0:12}" asked.log || { echo "FAILED: the new model does not answer" >&2; exit 1; }
 
@@ -80,7 +80,7 @@ until_said "Applying: new data"
 until_said "late_quality: raised"
 until_said "scores is rolled back, and held there"
 [ "$(version)" = "$FIRST" ] || { echo "FAILED: the first model is not back" >&2; exit 1; }
-for _ in $(seq 100); do ask now > asked.log 2>&1 && grep -qF "${FIRST:0:12}" asked.log && break; sleep 0.2; done
+for _ in $(seq 300); do ask now > asked.log 2>&1 && grep -qF "${FIRST:0:12}" asked.log && break; sleep 0.2; done
 cat asked.log
 grep -qF "${FIRST:0:12}" asked.log || { echo "FAILED: the first model does not answer" >&2; exit 1; }
 show monitors late_quality; code 0; expect "acted"; expect "roc_auc"; expect "labels known"

@@ -39,8 +39,8 @@ up() {  # up NAME: start a supervisor; its process is in PID, what it says in NA
     printf '\n$ headrace up --watch 500ms --control 127.0.0.1:%s\n' "$PORT"
 }
 trap 'kill -9 ${PID:-} 2>/dev/null || true; rm -rf "$SCENE"' EXIT
-until_said() {  # until_said NAME TEXT [TIMES]: a supervisor says so within half a minute, at least so many times
-    for _ in $(seq 300); do
+until_said() {  # until_said NAME TEXT [TIMES]: a supervisor says so within minutes, at least so many times
+    for _ in $(seq 2000); do
         [ "$(grep -cF -- "$2" "$1.log")" -ge "${3:-1}" ] && { grep -F -- "$2" "$1.log" | tail -1; return; }
         sleep 0.1
     done

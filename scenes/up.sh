@@ -12,8 +12,8 @@ up() {  # up NAME: start a supervisor; its process is in PID, what it says in NA
     "$HEADRACE" up --port "$PORT" --watch 1s 2> "$1.log" & PID=$!
     printf '\n$ headrace up --port %s --watch 1s\n' "$PORT"
 }
-until_said() {  # until_said NAME TEXT: a supervisor says so within a minute and a half
-    for _ in $(seq 900); do grep -qF -- "$2" "$1.log" && { grep -F -- "$2" "$1.log" | tail -1; return; }; sleep 0.1; done
+until_said() {  # until_said NAME TEXT: a supervisor says so within minutes
+    for _ in $(seq 3000); do grep -qF -- "$2" "$1.log" && { grep -F -- "$2" "$1.log" | tail -1; return; }; sleep 0.1; done
     printf 'FAILED: %s never said: %s\n' "$1" "$2" >&2; cat "$1.log"; exit 1
 }
 ask() {
@@ -32,7 +32,7 @@ until_said second "Standing by"
 arrive 3
 until_said first "Applying: new data"
 until_said first "published to prod"
-for _ in $(seq 100); do AFTER=$(ask); [ "$AFTER" != "$BEFORE" ] && break; sleep 0.1; done
+for _ in $(seq 600); do AFTER=$(ask); [ "$AFTER" != "$BEFORE" ] && break; sleep 0.1; done
 printf '\nanswered by model %s\n' "$AFTER"
 [ "$AFTER" != "$BEFORE" ] || { echo "FAILED: the new model does not answer" >&2; exit 1; }
 kill -9 $FIRST; wait $FIRST 2> /dev/null || true

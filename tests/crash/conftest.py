@@ -60,7 +60,7 @@ def tell(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
     command = [sys.executable, "-m", "tests.support.story", str(folder)]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, timeout=240
+        command, check=False, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}, timeout=600
     )
 
 

@@ -29,7 +29,7 @@ MARK = "HEADRACE_TEST_LIFE"
 MONTHS = ("2013-01", "2013-02", "2013-03")
 KILLS = 5
 """How many processes are killed in a month, at random moments of what follows its arrival."""
-PATIENCE = 180.0
+PATIENCE = 420.0
 
 
 class Life:

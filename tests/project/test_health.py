@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,10 +16,9 @@ from headrace.project.heartbeat import Patience
 from headrace.project.serving_processes import Children
 from tests.support.projects import ORDERS, Project
 from tests.support.served import ENDPOINT
-from tests.support.upheld import upheld
+from tests.support.upheld import until, upheld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 HERE = {"host": "127.0.0.1:8181"}
@@ -147,18 +145,12 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def until(seconds: float, there: Callable[[], bool]) -> None:
-    end = monotonic() + seconds
-    while not there():
-        assert monotonic() < end, "it did not come"
-
-
 def test_a_supervisor_says_how_it_is(project: Project) -> None:
     with upheld(project) as told:
         control = told.control()
         assert httpx.get(f"{control}/livez").status_code == 200
         told.address()
-        until(30, lambda: httpx.get(f"{control}/healthz").status_code == 200)
+        until(lambda: httpx.get(f"{control}/healthz").status_code == 200)
         checks = httpx.get(f"{control}/healthz").json()["checks"]
         assert checks.keys() == {"loop", "apply", "server", "sources", "triggers", "monitors"}
         assert (checks["server"]["processes"], checks["server"]["of"]) == (1, 1)
@@ -180,7 +172,7 @@ def test_one_that_stands_by_says_so_at_its_address(project: Project) -> None:
             first.process.kill()
             second.until("Taking over prod")
             control = second.control()
-            until(60, lambda: httpx.get(f"{control}/healthz").status_code == 200)
+            until(lambda: httpx.get(f"{control}/healthz").status_code == 200)
 
 
 def test_applies_that_fail_again_and_again_are_told_with_their_code(project: Project) -> None:
@@ -204,10 +196,10 @@ def test_sources_that_cannot_be_looked_at(project: Project) -> None:
         project.write_code("import nothing_of_this_name\n" + good)
         project.write_batch("02", range(300, 336))
         told.until("HR804")
-        until(30, lambda: httpx.get(f"{control}/healthz").status_code == 503)
+        until(lambda: httpx.get(f"{control}/healthz").status_code == 503)
         reasons = httpx.get(f"{control}/healthz").json()["reasons"]
         assert any("HR804" in each for each in reasons)
         project.write_code(good)
-        until(60, lambda: httpx.get(f"{control}/healthz").status_code == 200)
+        until(lambda: httpx.get(f"{control}/healthz").status_code == 200)
         told.process.send_signal(signal.SIGTERM)
         assert told.process.wait(60) == 0

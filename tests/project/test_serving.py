@@ -201,7 +201,7 @@ def test_the_same_answer_over_grpc(project: Project) -> None:
 def said(process: subprocess.Popen[str], about: str) -> str:
     """The next line on standard error that tells of this."""
     assert process.stderr is not None
-    patience = threading.Timer(60, process.kill)
+    patience = threading.Timer(150, process.kill)
     patience.start()
     try:
         found = next((line for line in process.stderr if about in line), None)

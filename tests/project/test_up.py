@@ -13,7 +13,7 @@ from headrace.project.serving import Where
 from headrace.project.up import Ways, up
 from tests.support.projects import ORDERS, Project
 from tests.support.served import ENDPOINT
-from tests.support.upheld import upheld
+from tests.support.upheld import until, upheld
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,7 @@ def test_from_nothing_to_a_live_model_that_follows_its_data(project: Project) ->
         project.write_batch("02", range(300, 336))
         told.until("Applying: new data")
         assert "published to prod" in told.until("made")
-        while answer(address)["model"] == first:
-            pass
+        until(lambda: answer(address)["model"] != first)
         told.process.send_signal(signal.SIGTERM)
         told.until("Stopping")
         assert told.process.wait(60) == 0

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.projects import Project
+
+
+PATIENCE = 150.0
+"""Seconds until a line that a supervisor is to say; on an idle machine, a few would do."""
+
+
+def until(there: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Have something done again and again until it is so; fail where it takes too long."""
+    end = monotonic() + seconds
+    while not there():
+        assert monotonic() < end, "it did not come"
+        select.select([], [], [], 0.02)  # what is waited for needs the processor as well
 
 
 class Told:
@@ -29,7 +43,7 @@ class Told:
     def until(self, about: str) -> str:
         """The next line that tells of this."""
         assert self.process.stderr is not None
-        patience = threading.Timer(30, self.process.kill)
+        patience = threading.Timer(PATIENCE, self.process.kill)
         patience.start()
         lines = []
         try:

@@ -136,7 +136,8 @@ class Demo:
             "\nDoes the loop pay? The year once more, on a simulated clock, each flight known when it was: with the"
             " model of January to the end, and with one that is made again when its quality falls."
         )
-        self._run("replay", "--from", "2013-01-01", "--to", "2013-12-31", "--every", "7d", "--policy", "none,quality")
+        period = ("--from", "2013-01-01", "--to", "2013-12-31", "--every", "7d")
+        self._run("replay", *period, "--policy", "none,quality", "--report", str(self._folder / "year.html"))
 
     def _edit(self, change: tuple[str, str]) -> None:
         module = self._folder / "pipeline.py"
