@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,9 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace.adapters.clocks import SimulatedClock
+from headrace.errors import HeadraceError
 from headrace.project.applying import Applying
 from headrace.project.loadedfiles import LoadedFiles
+from headrace.runtime.observer import Observer
 from tests.support.projects import Project
+from tests.support.upheld import children_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +99,40 @@ def test_everything_is_asked_for_by_nothing_in_particular(applies: Applies) -> N
     applies.until_ended()
     assert applies.ended[-1][1].run is None
     assert not applies.ended[-1][1].of("made")
+
+
+def test_a_worker_that_was_killed_while_it_was_idle_is_replaced(applies: Applies) -> None:
+    """It must not pass for an apply that ended well, which nobody would repeat."""
+    applies.applying.keep_ready(wanted=True)
+    applies.ask("one")
+    applies.until_ended()
+    [standby] = children_of(os.getpid(), "headrace.cli.standby")
+    for zygote in children_of(standby, "zygote"):
+        for worker in children_of(zygote, "zygote"):
+            os.kill(worker, signal.SIGKILL)
+    applies.project.write_batch("02", range(5, 9))
+    applies.ask("two")
+    applies.until_ended()
+    if not applies.ended[-1][1].good:  # it was given the job before it was dead
+        assert applies.ended[-1][1].error == "HR705"
+        applies.clock.sleep(5)
+        applies.until_ended()
+    assert applies.ended[-1][1].of("made") == {"raw", "orders", "by_shop"}
+
+
+def test_without_the_process_that_forks_workers_an_apply_fails_and_the_next_one_begins_afresh(tmp_path: Path) -> None:
+    project = Project(tmp_path / "shop")
+    project.write_batch("01", range(5))
+    with project.opened() as workspace:
+        workspace.apply(workspace.question(), Observer())
+        project.write_batch("02", range(5, 9))
+        [zygote] = children_of(os.getpid(), "zygote")
+        for each in [*children_of(zygote, "zygote"), zygote]:
+            os.kill(each, signal.SIGKILL)
+        until(lambda: not children_of(zygote, "zygote"))
+        with pytest.raises(HeadraceError, match="HR704"):
+            workspace.apply(workspace.question(), Observer())
+        assert set(workspace.apply(workspace.question(), Observer()).made) == {"raw", "orders", "by_shop"}
 
 
 def test_a_failure_is_tried_again_after_longer_and_longer(applies: Applies) -> None:

@@ -23,24 +23,13 @@ from headrace.project.shared_figures import shared_figures, sweep
 from headrace.project.up import Supervisor, Ways
 from tests.support.projects import ORDERS, Project
 from tests.support.served import served_project, serving
-from tests.support.upheld import until
+from tests.support.upheld import children_of, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 QUICK = Patience(silent=5.0, start=120.0)
 """Soon, but not so soon that a child which a busy machine lets wait is taken for one that hangs."""
-
-
-def children_of(pid: int, named: str) -> list[int]:
-    """The processes that this one has started and whose command holds a word."""
-    found = []
-    for each in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            parent = int((each / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and named in (each / "cmdline").read_text():
-                found.append(int(each.name))
-    return found
 
 
 @contextmanager

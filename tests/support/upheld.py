@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -28,6 +28,17 @@ def until(there: Callable[[], bool], seconds: float = PATIENCE) -> None:
     while not there():
         assert monotonic() < end, "it did not come"
         select.select([], [], [], 0.02)  # what is waited for needs the processor as well
+
+
+def children_of(pid: int, named: str) -> list[int]:
+    """The processes that this one has started and whose command holds a word."""
+    found = []
+    for each in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            parent = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and named in (each / "cmdline").read_text():
+                found.append(int(each.name))
+    return found
 
 
 class Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import select
 import sys
 import tempfile
 import traceback
@@ -138,10 +139,10 @@ def perform(session: Session, verb: Callable[[Session], int | None]) -> int:
         how = "Cancelled" if isinstance(error, Cancelled) else "Interrupted"
         session.out.say("", f"{how}. What is finished stays; run the same command to go on.")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        _stop_writing()
-        return Exit.DONE
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must not look like a user's mistake
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            _stop_writing()
+            return Exit.DONE
         session.out.error(_bug(session, error))
         return Exit.ERROR
     finally:
@@ -152,6 +153,13 @@ def perform(session: Session, verb: Callable[[Session], int | None]) -> int:
 def _print_traceback_if_wanted() -> None:
     if os.environ.get("HEADRACE_DEBUG") == "1":
         traceback.print_exc()
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads standard output any more. Any other pipe that is broken is no reason to end well."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _stop_writing() -> None:

@@ -34,6 +34,8 @@ _GOOD = (0, _REFUSED)
 """Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
 _ORDERS = 100
 """Applies that one process does, before another one takes its place."""
+_NO_ANSWER = 1
+"""The code of an apply whose process ended well, but without a word of what it did."""
 _REASONS = 8
 """Reasons of an apply that are said."""
 _MOST = 65_536
@@ -290,6 +292,8 @@ class _Process:
         code = self._process.wait() if is_over else 0
         self._say(say)
         hung = {"error": {"code": "HR958"}} if self.is_hung else {}
+        if is_over and not told:
+            code = code or _NO_ANSWER
         return Ended(code or told.get("code", 0), told.get("done") or hung or told)
 
     @property

@@ -104,8 +104,14 @@ class ProcessExecutor:
 
     def submit(self, job: Job) -> None:
         """See `Executor`."""
-        worker = next((each for each in self._workers if each.node is None), None) or self._fork()
-        worker.give(job)
+        for worker in [each for each in self._workers if each.node is None]:
+            try:
+                worker.give(job)
+            except (BrokenPipeError, ConnectionResetError):  # somebody killed it while it was idle
+                self._end(worker)
+            else:
+                return
+        self._fork().give(job)
 
     def events(self, patience: float) -> Sequence[Event]:
         """See `Executor`."""
@@ -145,9 +151,15 @@ class ProcessExecutor:
     def _fork(self) -> _Worker:
         control = self._loaded()
         ours, theirs = socket.socketpair()
-        socket.send_fds(control, [b"F"], [theirs.fileno()])
-        theirs.close()
-        worker = _Worker(Connection(ours.detach()))
+        try:
+            with theirs:
+                socket.send_fds(control, [b"F"], [theirs.fileno()])
+            worker = _Worker(Connection(ours.detach()))
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            ours.close()
+            self.close()  # whoever comes next begins with a fresh one
+            what = "the process that workers are forked from was ended"
+            raise HeadraceError("HR704", what, fix="Apply again.") from error
         self._workers.append(worker)
         self._listening.register(worker.connection, selectors.EVENT_READ, worker)
         return worker
