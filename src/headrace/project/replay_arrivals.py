@@ -162,6 +162,11 @@ class ArrivingView(FeatureView):
         self._arriving = arriving
         self._present = present
 
+    @property
+    def incremental(self) -> bool:
+        """Each moment is a version of its own."""
+        return False
+
     def observe(self, outlook: Outlook) -> Observation | None:  # noqa: ARG002 - the past is all that is looked at
         """What had become visible by the present."""
         return _observed(self.name, self._arriving, self._present)
