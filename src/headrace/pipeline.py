@@ -12,13 +12,15 @@ from headrace.graph.graph import Graph
 from headrace.models.model import Model
 from headrace.monitors.monitor import Monitor, watch_of
 from headrace.runtime.triggers import Trigger, checked, declared
+from headrace.sources.feeds import Feed
+from headrace.sources.files import declared_type
 from headrace.sources.source import Source
 from headrace.tables.sql import SqlTable
 from headrace.tables.table import Table
 from headrace.tables.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from headrace.endpoints.canary import Canary
     from headrace.features.view import ViewSettings
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
     from headrace.models.spec import ModelSettings
     from headrace.monitors.monitor import WatchSettings
     from headrace.monitors.reactions import Reaction
+    from headrace.ports.records import Json
     from headrace.runtime.schedule import Schedule
     from headrace.runtime.triggers import Cause, Declared
+    from headrace.sources.feeds import Page
+    from headrace.sources.files import ColumnType
     from headrace.sources.origin import Origin
     from headrace.tables.contract import Contract
     from headrace.tables.table import TableSettings
@@ -56,6 +61,28 @@ class Pipeline:
         ones until somebody accepts them, "accept" lets all through, "fail" stops each of them.
         """
         return self._add(Source(name, of, on_change=on_change, options=options))
+
+    def feed(
+        self,
+        *,
+        cursor: Json = None,
+        schema: Mapping[str, ColumnType] | None = None,
+        on_change: str = "widen",
+        options: Options | None = None,
+    ) -> Callable[[Callable[[Any], Iterable[Page]]], Source]:
+        """Declare a source whose rows a function fetches, page by page: from an API, say.
+
+        The function takes a cursor, at first the one that is declared, and yields pages: rows (a frame, or mappings)
+        and the cursor after them, which is what JSON can hold. A page is a batch. The next look at the source calls the
+        function with the cursor of the last page. Raises HR318 and HR353.
+        """
+
+        def declare(function: Callable[[Any], Iterable[Page]]) -> Source:
+            name = _name_of(function)
+            types = {each: declared_type(each, kind, name) for each, kind in (schema or {}).items()}
+            return self._add(Source(name, Feed(name, function, cursor, types), on_change=on_change, options=options))
+
+        return declare
 
     def table(
         self, *inputs: RowsNode, options: Options | None = None, **settings: Unpack[TableSettings]

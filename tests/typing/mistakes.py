@@ -44,6 +44,8 @@ shop.sql("x", "select 1", "orders")  # arg-type
 database("crm", tabel="orders")  # call-arg
 database("crm", table="orders", overlap=1.5)  # arg-type
 shop.source("crm", "orders")  # arg-type
+shop.feed(cursor=0)(raw)  # arg-type
+shop.feed(start=0)  # call-arg
 shop.schedule("orders", every("1d"))  # arg-type
 shop.schedule(orders, "1d")  # arg-type
 shop.schedule(orders, event("com.example.refresh"))  # arg-type

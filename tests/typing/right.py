@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import polars as pl
@@ -33,6 +34,11 @@ from headrace.sources import database
 shop = Pipeline("shop", owner="ops@example.com")
 raw = shop.source("raw", files("data/*.csv"))
 crm = shop.source("crm", database("crm", table="orders", cursor="at", overlap="10m", key=["id"], schema={"n": int}))
+
+
+@shop.feed(cursor=0, schema={"n": int})
+def fetched(since: int) -> Iterator[tuple[list[dict[str, object]], int]]:
+    yield [{"n": since}], since + 1
 
 
 class Order(Contract):

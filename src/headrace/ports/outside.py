@@ -57,13 +57,14 @@ class Outlook:
 
     `before` is the version that the environment points to, where it was made by the same code; `excluded` are batches
     that the environment leaves out; `made` answers the live versions of the node with the same fingerprint, oldest
-    first.
+    first; `fingerprint` is of the code and the settings of the node.
     """
 
     outside: Outside
     before: Version | None = None
     excluded: frozenset[str] = frozenset()
     made: Callable[[], Sequence[Version]] = _nothing
+    fingerprint: str = ""
 
     @property
     def project(self) -> Path:

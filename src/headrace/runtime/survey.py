@@ -88,7 +88,7 @@ def _outlook(node: Node, fingerprint: str, ledger: Ledger, snapshot: Snapshot, o
     before = None if pointer is None else ledger.live([pointer]).get(pointer)
     if before is not None and before.fingerprint != fingerprint:
         before = None
-    return Outlook(outside, before, snapshot.excluded.get(node.name, frozenset()), made)
+    return Outlook(outside, before, snapshot.excluded.get(node.name, frozenset()), made, fingerprint)
 
 
 def _restricted(graph: Graph, question: Question) -> Graph:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -34,6 +34,10 @@ class Origin(Protocol):
 
     def settings(self) -> Mapping[str, object]:
         """What of the declaration decides the rows that are made of a batch."""
+
+    def functions(self) -> Sequence[Callable[..., object]]:
+        """The user's code that decides the rows."""
+        return ()
 
     def observe(self, outlook: Outlook) -> tuple[Batch, ...]:
         """Every batch that there is now, with the digest of its content, sorted by id.

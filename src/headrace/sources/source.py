@@ -51,6 +51,10 @@ class Source(RowsNode):
         """How batches are read."""
         return self.of.settings()
 
+    def functions(self) -> Sequence[Callable[..., object]]:
+        """The code that the rows come from, where it is the user's."""
+        return self.of.functions()
+
     def observe(self, outlook: Outlook) -> Observation | None:
         """The batches that are there now. Raises what its origin raises: HR301 where there is no file, say."""
         return Observation(self.name, self.of.observe(outlook))
