@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -26,8 +30,6 @@ from tests.support.projects import ORDERS, Project
 from tests.support.served import served_project, serving
 
 if TYPE_CHECKING:
-    import subprocess
-
     from headrace.project.workspace import Workspace
 
 ROW = {"shop": "a", "amount": 7.0}
@@ -163,6 +165,40 @@ def test_a_token_is_asked_for(project: Project) -> None:
         assert httpx.get(f"{address}/endpoints").status_code == 401
         told = {"authorization": "Bearer open sesame"}
         assert httpx.get(f"{address}/endpoints", headers=told).status_code == 200
+
+
+def test_with_a_certificate_it_speaks_tls(project: Project, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    key, chain = tmp_path / "key.pem", tmp_path / "chain.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *made, *names, "-keyout", str(key), "-out", str(chain)], check=True, capture_output=True)
+    with serving(project, "--tls", str(chain), str(key)) as (address, _):
+        assert address.startswith("https://")
+        trusting = ssl.create_default_context(cafile=str(chain))
+        assert httpx.post(f"{address}/predict/scores", json=[ROW], verify=trusting).status_code == 200
+    assert refusal(project, Where(port=0, certificate=str(key), private_key=str(key))) == "HR934"
+    assert refusal(project, Where(port=0, certificate=str(tmp_path / "no.pem"), private_key=str(key))) == "HR934"
+
+
+def test_what_is_under_way_at_sigterm_is_answered(project: Project) -> None:
+    body = json.dumps([ROW]).encode()
+    head = f"POST /predict/scores HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    with serving(project) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 30) as caller:
+            caller.sendall(f"{head}\r\n\r\n".encode() + body[:5])
+            assert httpx.get(f"{address}/live").status_code == 200  # by then, it has read what came before
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith("Stopping")
+            caller.sendall(body[5:])
+            answer = b"".join(iter(lambda: caller.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        assert process.wait(60) == 0
 
 
 def refusal(project: Project, where: Where) -> str:

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -79,7 +80,8 @@ class Server:
     Raises:
         HeadraceError: HR609 for an unknown environment, HR951 when it has no endpoint, HR952 for an address that
             cannot be used, HR953 for one beyond this machine without a token, HR954 and HR927 without an extra, HR955
-            when the processes do not start, HR956 for an access log that cannot be written.
+            when the processes do not start, HR956 for an access log that cannot be written, HR934 for a certificate
+            that cannot be used.
     """
 
     def __init__(
@@ -216,12 +218,13 @@ def _started(
 
 
 def _refuse_what_cannot_be(where: Where) -> None:
-    """Raise HR954, HR953, HR956 or HR927 before anything is started."""
+    """Raise HR954, HR953, HR934, HR956 or HR927 before anything is started."""
     from headrace.project.server import ADMIN_TOKEN, TOKEN
 
     _refuse_without_libraries(*_NEEDED, *(("grpc",) if where.grpc_port is not None else ()))
     if not _is_loopback(where.host) and not (os.environ.get(TOKEN) or os.environ.get(ADMIN_TOKEN)):
         raise HeadraceError("HR953", f"{where.host} can be reached from elsewhere")
+    _try_certificate(where)
     _try_to_tell(where)
 
 
@@ -229,6 +232,16 @@ def _refuse_without_libraries(*needed: str) -> None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise HeadraceError("HR954", f"missing: {', '.join(missing)}")
+
+
+def _try_certificate(where: Where) -> None:
+    """Raise HR934 for a certificate and a key that no process could use."""
+    if where.certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(where.certificate, where.private_key)
+    except OSError as error:  # that of ssl is one as well
+        raise HeadraceError("HR934", f"{where.certificate}, {where.private_key}: {error.strerror or error}") from error
 
 
 def _try_to_tell(where: Where) -> None:
