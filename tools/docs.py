@@ -13,12 +13,20 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
+import polars as pl
+
 import headrace
+from headrace.adapters.delta_schema import stored
 from headrace.cli.main import VERBS, run
-from headrace.errors import CatalogueEntry, catalogue
+from headrace.errors import CatalogueEntry, HeadraceError, catalogue
 from headrace.ports.failpoints import FAILPOINTS
+from headrace.sources.types import landable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("sources", "tables", "features")
@@ -44,6 +52,7 @@ def pages() -> dict[Path, str]:
     found[Path("docs/reference/api.md")] = _api()
     found[Path("docs/reference/cli.md")] = _cli()
     found[Path("docs/reference/failpoints.md")] = _failpoints()
+    found[Path("docs/reference/types.md")] = _types()
     return found
 
 
@@ -53,6 +62,49 @@ def _error(entry: CatalogueEntry) -> str:
         f"{GENERATED}# {entry.code}: {entry.title}\n\n*{area}*\n\n## Why\n\n{entry.why}\n\n"
         f"## How to fix it\n\n{entry.fix}\n\n[All errors](README.md)\n"
     )
+
+
+def _types() -> str:
+    """What becomes of each type of Polars in a source and in a table: as the code does it with a frame of that type."""
+    lines = [f"{GENERATED}# Types of columns", ""]
+    told = (
+        "What a source lands and a table stores, by the type of the column that it is given. Every value is kept: values "
+        "that would change are an error (HR316 in a source, HR640 in a table), and so is a type that cannot be kept. A "
+        "column without any value is of no type in a source until a batch has one, and goes together with every other."
+    )
+    lines += [told, "", "| Type | In a source | In a table |", "|---|---|---|"]
+    for dtype in _kinds():
+        empty = pl.DataFrame(schema={"c": dtype})
+        source, table = _kept(empty, _landed), _kept(empty, _stored)
+        lines.append(f"| `{dtype}` | {source} | {table} |")
+    return "\n".join([*lines, ""])
+
+
+def _landed(frame: pl.DataFrame) -> pl.DataFrame:
+    return landable("", frame, ["c"])
+
+
+def _stored(frame: pl.DataFrame) -> pl.DataFrame:
+    return stored(frame, "")
+
+
+def _kinds() -> list[pl.DataType]:
+    found: list[pl.DataType] = [pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Int128()]
+    found += [pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64(), pl.UInt128()]
+    found += [pl.Float16(), pl.Float32(), pl.Float64(), pl.Decimal(38, 4)]
+    found += [pl.String(), pl.Categorical(), pl.Enum(["a", "b"]), pl.Binary(), pl.Boolean(), pl.Date()]
+    found += [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")]
+    found += [pl.Datetime("us", "UTC"), pl.Datetime("us", "Europe/Berlin"), pl.Duration("us"), pl.Time()]
+    found += [pl.List(pl.Int64()), pl.Array(pl.UInt8(), 2), pl.Struct({"a": pl.UInt8()}), pl.Struct([])]
+    return [*found, pl.Null(), pl.Object()]
+
+
+def _kept(frame: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame]) -> str:
+    try:
+        dtype = make(frame).schema["c"]
+    except HeadraceError as error:
+        return f"[{error.code}](../errors/{error.code}.md)"
+    return "the same" if dtype == frame.schema["c"] else f"`{dtype}`"
 
 
 def _errors() -> str:

@@ -170,6 +170,49 @@ def test_two_columns_of_one_name(kind: str) -> None:
     assert "'a'" in error.what
 
 
+@pytest.mark.parametrize("text", ["2013-02-30", "10000-01-01", "0000-01-01", "2013-13-01", "2013-01-01T25:00:00"])
+def test_a_text_that_is_no_date_stays_a_text(text: str) -> None:
+    for kind, content in (("csv", f"d,n\n{text},1\n"), ("ndjson", f'{{"d":"{text}"}}\n')):
+        assert parsed(f"f.{kind}", content)["d"].to_list() == [text]
+        for declared in (pl.Date, pl.Datetime):
+            assert refused(f"f.{kind}", content, {"d": declared}).code == "HR311"
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "type_"),
+    [
+        ("parquet", [2**30, 1], pl.Date),
+        ("avro", [-(2**30), 1], pl.Date),
+        ("orc", [2**30, 1], pl.Date),
+        ("parquet", [2**60, 1], pl.Datetime("ms")),
+        ("parquet", [2**62, 1], pl.Datetime("us")),
+        ("parquet", [-(2**62), 1], pl.Datetime("us", "Europe/Berlin")),
+        ("avro", [2**60, 1], pl.Datetime("ms")),
+        ("orc", [2**62, 1], pl.Datetime("us")),
+    ],
+)
+def test_a_time_beyond_the_year_9999(kind: str, numbers: list[int], type_: pl.DataType) -> None:
+    physical = pl.Int32 if type_ == pl.Date else pl.Int64
+    frame = pl.DataFrame({"t": pl.Series(numbers, dtype=physical).cast(type_)})
+    unreadable = kind == "orc" and type_ != pl.Date  # Arrow itself refuses it
+    assert refused(f"f.{kind}", MAKERS[kind](frame)).code == ("HR311" if unreadable else "HR316")
+
+
+def test_the_first_and_the_last_moment() -> None:
+    days = pl.Series([-719_162, 2_932_896], dtype=pl.Int32).cast(pl.Date)
+    frame = pl.DataFrame({"d": days, "t": days.cast(pl.Datetime("us", "UTC"))})
+    assert parsed("f.parquet", MAKERS["parquet"](frame)).equals(frame)
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_a_line_of_100_megabytes(tmp_path: Path, kind: str) -> None:
+    shop = Workshop(tmp_path)
+    shop.write(f"data/a.{kind}", MAKERS[kind](pl.DataFrame({"n": [1, 2], "s": ["x" * 100_000_000, "y"]})))
+    source = Source("raw", files(f"data/*.{kind}"))
+    rows = source.read(shop.land(source), shop.stores).select("n", pl.col("s").str.len_bytes()).collect()
+    assert rows.rows() == [(1, 100_000_000), (2, 1)]
+
+
 @pytest.mark.parametrize("kind", TYPED)
 def test_a_value_that_does_not_fit_its_declared_type(kind: str) -> None:
     error = refused(f"f.{kind}", MAKERS[kind](FRAME), {"s": int})

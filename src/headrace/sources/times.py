@@ -14,6 +14,8 @@ _MANY, _FEW = 4096, 4
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _MOMENT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::(\d{2}))?(?:\.(\d{1,6})0{0,3})?(Z|[+-]\d{2}:?\d{2})?$"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+_FIRST_DAY = -719_162
+"""1 January of the year 1, in days since 1970: the year 0 is none."""
 UTC = pl.Datetime("us", "UTC")
 
 
@@ -51,7 +53,8 @@ def _all_of(column: pl.Series, pattern: str, parse: Callable[[pl.Series], pl.Ser
 
 def dates(column: pl.Series) -> pl.Series:
     """Texts as dates; null where a text is none."""
-    return pl.Series(column.name, column.str.to_date("%Y-%m-%d", strict=False), dtype=pl.Date)
+    found = pl.Series(column.name, column.str.to_date("%Y-%m-%d", strict=False), dtype=pl.Date)
+    return found.set(found.to_physical() < _FIRST_DAY, None)
 
 
 def moments(column: pl.Series) -> pl.Series:

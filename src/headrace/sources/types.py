@@ -19,6 +19,10 @@ _FLOATS = ("Float32", "Float64")
 _PLAIN = frozenset((*_SIGNED, *_UNSIGNED, *_FLOATS, "String", "Boolean", "Date", "Null"))
 _DECIMAL = re.compile(r"Decimal\(precision=(\d+), scale=(\d+)\)")
 _FIX_LONG = "Declare the column as text: schema={{{name!r}: pl.String}}."
+_FIX_YEARS = "Write null where there is no time, and times of the years 1 to 9999."
+_FIRST_DAY, _DAY_AFTER = -719_162, 2_932_897
+"""1 January of the year 1 and of the year 10000, in days since 1970."""
+_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
 _FIX_NANOSECONDS = "Round the column to microseconds where the file is written."
 
 
@@ -54,6 +58,8 @@ def _landable(file: str, column: pl.Series, *, keep: bool) -> pl.Series:
     kind = column.dtype
     if column.null_count() == column.len() and not keep:
         return column.cast(pl.Null)
+    if isinstance(kind, pl.Datetime | pl.Date):
+        _refuse_other_years(file, column)
     if isinstance(kind, pl.Datetime):
         return _in_utc(file, column)
     if isinstance(kind, pl.Categorical | pl.Enum):
@@ -62,6 +68,19 @@ def _landable(file: str, column: pl.Series, *, keep: bool) -> pl.Series:
         fix = _FIX_LONG.format(name=column.name) if isinstance(kind, pl.Int128) else None
         raise HeadraceError("HR316", f"{file}: column {column.name!r} is of type {kind}", fix=fix)
     return column
+
+
+def _refuse_other_years(file: str, column: pl.Series) -> None:
+    """Raises HR316 for what is no time of the years 1 to 9999: not every engine knows others, and some end by them."""
+    unit = getattr(column.dtype, "time_unit", None)
+    if unit == "ns":
+        return  # all of them lie between 1677 and 2262
+    a_day = 1 if unit is None else _DAY[unit]
+    numbers = column.to_physical()
+    wrong = (numbers < _FIRST_DAY * a_day) | (numbers >= _DAY_AFTER * a_day)
+    if wrong.any():
+        what = f"{file}: column {column.name!r} holds {wrong.sum()} times before the year 1 or after the year 9999"
+        raise HeadraceError("HR316", what, fix=_FIX_YEARS)
 
 
 def _in_utc(file: str, column: pl.Series) -> pl.Series:

@@ -79,14 +79,22 @@ def why(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node to explain, or the id of a prediction.")],
     environment: Env = None,
     full: Annotated[bool, typer.Option("--full", help="Whole keys and digests, every file, every part.")] = False,  # noqa: FBT002
+    row: Annotated[
+        str | None,
+        typer.Option("--row", metavar="KEY", help="Explain this row: its key, or columns such as shop=a,order_id=17."),
+    ] = None,
 ) -> None:
     """Where a version comes from, down to files and rows.
 
     Who made it and when, from which code and libraries, what its gate saw, and what it was made from. For a prediction
-    that an endpoint gave: its values, the version that gave it, and the feature rows that it saw.
+    that an endpoint gave: its values, the version that gave it, and the feature rows that it saw. For a row of a table:
+    the rows that it was made of, with file and line; functions are run again on parts of their inputs to find them.
 
     Example: headrace why lateness prod
     """
+    if row is not None:
+        _why_row(cli, node, cli.environment(environment), row)
+        return
     if is_prediction_id(node):
         _why_prediction(cli, node, environment, full=full)
         return
@@ -96,6 +104,17 @@ def why(
         return
     cli.out.data(*_origin(found, full=full), *_code(found, full=full), *_judgement(found))
     cli.out.data("", "made from", *_tree(found.lineage, full=full))
+
+
+def _why_row(cli: Session, node: str, environment: str, row: str) -> None:
+    from headrace.cli.row_lines import row_lines
+    from headrace.project.row_origin import why_row
+
+    found = why_row(cli.workspace, environment, node, row)
+    if cli.out.as_json:
+        cli.out.json({"environment": environment, **found.to_json()})
+        return
+    cli.out.data(*row_lines(found, environment))
 
 
 def _why_prediction(cli: Session, prediction: str, environment: str | None, *, full: bool) -> None:

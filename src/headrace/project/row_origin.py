@@ -1,0 +1,200 @@
+"""`headrace why NODE --row KEY`: from a row of a table to the file and the line that it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import HeadraceError, did_you_mean
+from headrace.graph.node import RowsNode
+from headrace.ports.outside import Outside
+from headrace.ports.records import Batch
+from headrace.project.opened import Environment
+from headrace.sources.origin import Placed
+from headrace.sources.source import Source
+from headrace.tables.contract import keys
+from headrace.tables.layout import Layout
+from headrace.tables.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from headrace.graph.node import Node
+    from headrace.ports.records import Json, Version
+    from headrace.project.workspace import Workspace
+
+_REASONS = ("_rule", "_column", "_value", "_batch")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """A row, or `rows` of them, of a version, and what it was made of.
+
+    `place` says where it stands: file and line of a row, or the batches of several. `aside` says why it was set aside.
+    """
+
+    node: str
+    version: str
+    rows: int
+    row: Mapping[str, Json]
+    place: str | None = None
+    aside: str | None = None
+    inputs: tuple[RowOrigin, ...] = ()
+
+    def to_json(self) -> Json:
+        """Plain data."""
+        return {
+            "node": self.node,
+            "version": self.version,
+            "rows": self.rows,
+            "row": {name: _plain(value) for name, value in self.row.items()},
+            "place": self.place,
+            "aside": self.aside,
+            "inputs": [each.to_json() for each in self.inputs],
+        }
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever a row holds
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def why_row(workspace: Workspace, environment: str, name: str, text: str) -> RowOrigin:
+    """Where a row came from: it is named by its key ("17"), or by columns ("shop=a,order_id=17").
+
+    Raises:
+        HeadraceError: HR609, HR830 and HR831 for what is not there, HR338 for a row that is not, or that is not named
+            well, HR339 for a node whose rows cannot be traced.
+    """
+    with Environment(workspace, environment) as opened:
+        version = opened.version(name)
+    node = workspace.graph[name]
+    if not isinstance(node, Source | Table):
+        traceable = ", ".join(each.name for each in workspace.graph if isinstance(each, Source | Table))
+        raise HeadraceError("HR339", f"{name} is a {node.kind}", fix=f"Name a source or a table: {traceable}.")
+    return _Walk(workspace).begin(node, version, text)
+
+
+class _Walk:
+    """Walks from a row to what it was made of."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._graph = workspace.graph
+        self._ledger = workspace.ledger
+        self._stores = workspace.stores
+        self._folder = workspace.settings.folder
+
+    def begin(self, node: Source | Table, version: Version, text: str) -> RowOrigin:
+        """The origin of the first row that is named so, among the clean ones and then among those set aside."""
+        rows = node.read(version, self._stores)
+        named = _named(node, text, rows.collect_schema().names())
+        found = _first(rows, named)
+        if found is not None and isinstance(node, Source):
+            return self._of_source(node, version, self._source_rows(node, version, None)[int(found["_at"].item())])
+        if found is not None and isinstance(node, Table):
+            return self._of_table(node, version, found.drop("_at"), self._batch(version, int(found["_at"].item())))
+        aside = node.quarantine(version, self._stores) if isinstance(node, Table) else None
+        found = None if aside is None else _first(aside, named)
+        if found is None or isinstance(node, Source):
+            told = ", ".join(f"{column} {value}" for column, value in named.items())
+            raise HeadraceError("HR338", f"{node.name} has no row with {told}")
+        why = f"{found['_rule'].item()}: {found['_column'].item()} = {found['_value'].item()}"
+        row = found.drop("_at", *(name for name in found.columns if name in _REASONS))
+        return self._of_table(node, version, row, found["_batch"].item(), why)
+
+    def _batch(self, version: Version, at: int) -> str | None:
+        import numpy as np
+
+        layout = version.manifest.facts.get("layout")
+        return None if layout is None else Layout.from_json(layout).batches_at(np.array([at]))[0]
+
+    def _of_table(
+        self, node: Table, version: Version, row: pl.DataFrame, batch: str | None, aside: str | None = None
+    ) -> RowOrigin:
+        from headrace.tables.tracing import AT, traced
+
+        pinned = dict(version.inputs)
+        parents: list[tuple[Node, Version]] = []
+        frames: list[pl.DataFrame] = []
+        for parent in node.taken:
+            made = self._ledger.version(pinned[parent.name])
+            if made is None:
+                raise HeadraceError("HR831", f"{parent.name} has no version {pinned[parent.name][:12]}")
+            parents.append((parent, made))
+            frames.append(self._rows(parent, made, batch).with_row_index(AT))
+        needed = traced(node, row, [_seen(frame) for frame in frames])
+        inputs = []
+        for (source, made), frame, some in zip(parents, frames, needed or frames, strict=True):
+            inputs.append(self._of_input(source, made, frame[some[AT].to_list()].drop(AT)))
+        values = row.row(0, named=True)
+        return RowOrigin(node.name, version.key, 1, values, batch, aside, tuple(inputs))
+
+    def _rows(self, node: Node, version: Version, batch: str | None) -> pl.DataFrame:
+        if isinstance(node, Source):
+            return self._source_rows(node, version, None if batch is None or batch not in version.batches else [batch])
+        assert isinstance(node, RowsNode)  # noqa: S101 - a table takes nothing else
+        return node.read(version, self._stores).with_row_index("_at").collect()
+
+    def _source_rows(self, node: Source, version: Version, batches: Sequence[str] | None) -> pl.DataFrame:
+        """Rows with their batch and their place in it."""
+        import polars as pl
+
+        return pl.concat(
+            frame.with_row_index("_at").with_columns(pl.lit(batch).alias("_in")).collect()
+            for batch, frame in node.read_batches(version, self._stores, batches)
+        )
+
+    def _of_input(self, node: Node, version: Version, rows: pl.DataFrame) -> RowOrigin:
+        if isinstance(node, Source):
+            return self._of_source(node, version, rows)
+        if isinstance(node, Table) and rows.height == 1:
+            batch = self._batch(version, int(rows["_at"].item()))
+            return self._of_table(node, version, rows.drop("_at"), batch)
+        values = rows.drop("_at").row(0, named=True) if rows.height == 1 else {}
+        return RowOrigin(node.name, version.key, rows.height, values)
+
+    def _of_source(self, node: Source, version: Version, rows: pl.DataFrame) -> RowOrigin:
+        batches = sorted(set(rows["_in"].to_list()))
+        if rows.height != 1:
+            more = f" and {len(batches) - _SHOWN} more" if len(batches) > _SHOWN else ""
+            return RowOrigin(node.name, version.key, rows.height, {}, ", ".join(batches[:_SHOWN]) + more)
+        at = int(rows["_at"].item())
+        facts = version.manifest.facts["batches"][batches[0]]
+        batch = Batch(batches[0], version.batches[batches[0]], facts["bytes"])
+        place = f"row {at + 1}"
+        if isinstance(node.of, Placed):
+            place = node.of.place(batch, at, Outside(self._folder, self._stores))
+        values = rows.drop("_at", "_in").row(0, named=True)
+        return RowOrigin(node.name, version.key, 1, values, f"{batches[0]}, {place}")
+
+
+def _seen(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows as the function sees them, and their numbers."""
+    return frame.drop("_at", "_in", strict=False)
+
+
+def _named(node: Source | Table, text: str, columns: Sequence[str]) -> dict[str, str]:
+    """The columns and values that name a row. Raises HR338."""
+    parts = text.split(",")
+    if all("=" in part for part in parts):
+        named = {name.strip(): value for name, _, value in (part.partition("=") for part in parts)}
+        for name in named:
+            if name not in columns:
+                raise HeadraceError("HR338", f"{node.name} has no column {name!r}", fix=did_you_mean(name, columns))
+        return named
+    key = keys(node.contract) if isinstance(node, Table) else ()
+    if len(key) != len(parts):
+        what = f"the key of {node.name} is {', '.join(key)}" if key else f"{node.name} has no key"
+        raise HeadraceError("HR338", f"{what}, and the row is named by {text!r}")
+    return dict(zip(key, parts, strict=True))
+
+
+def _first(rows: pl.LazyFrame, named: Mapping[str, str]) -> pl.DataFrame | None:
+    """The first row with these values, as texts, and its number."""
+    import polars as pl
+
+    fits = [pl.col(name).cast(pl.String) == value for name, value in named.items()]
+    found = rows.with_row_index("_at").filter(pl.all_horizontal(fits)).head(1).collect()
+    return found if found.height else None
