@@ -68,8 +68,8 @@ def _types() -> str:
     """What becomes of each type of Polars in a source and in a table: as the code does it with a frame of that type."""
     lines = [f"{GENERATED}# Types of columns", ""]
     told = (
-        "What a source lands and a table stores, by the type of the column that it is given. Every value is kept: values "
-        "that would change are an error (HR316 in a source, HR640 in a table), and so is a type that cannot be kept. A "
+        "What a source lands and a table stores, by the type of the column that it is given. Every value is kept: "
+        "values that would change are an error (HR316 in a source, HR640 in a table), and so is a type that cannot be kept. A "
         "column without any value is of no type in a source until a batch has one, and goes together with every other."
     )
     lines += [told, "", "| Type | In a source | In a table |", "|---|---|---|"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 import headrace
@@ -30,3 +31,15 @@ def test_the_pages_are_complete(wanted: dict[str, str]) -> None:
     assert all(f"## `{name}`" in wanted["docs/reference/api.md"] for name in headrace.__all__)
     assert all(f"## `headrace {verb}`" in wanted["docs/reference/cli.md"] for verb in VERBS)
     assert all(f"`{name}`" in wanted["docs/reference/failpoints.md"] for name in FAILPOINTS)
+
+
+def test_the_types_are_complete(wanted: dict[str, str]) -> None:
+    abstract = {"DataType", "NumericType", "IntegerType", "SignedIntegerType", "UnsignedIntegerType", "FloatType"}
+    abstract |= {"TemporalType", "NestedType", "ObjectType", "BaseExtension", "Extension", "Unknown"}
+    names = {
+        name
+        for name in dir(pl.datatypes)
+        if isinstance(kind := getattr(pl.datatypes, name), type) and issubclass(kind, pl.DataType)
+    }
+    page = wanted["docs/reference/types.md"]
+    assert [name for name in sorted(names - abstract) if f"| `{name}" not in page] == []
