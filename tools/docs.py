@@ -69,8 +69,9 @@ def _types() -> str:
     lines = [f"{GENERATED}# Types of columns", ""]
     told = (
         "What a source lands and a table stores, by the type of the column that it is given. Every value is kept: "
-        "values that would change are an error (HR316 in a source, HR640 in a table), and so is a type that cannot be kept. A "
-        "column without any value is of no type in a source until a batch has one, and goes together with every other."
+        "values that would change are an error (HR316 in a source, HR640 in a table), and so is a type that cannot "
+        "be kept. A column without any value is of no type in a source until a batch has one, and goes together with "
+        "every other."
     )
     lines += [told, "", "| Type | In a source | In a table |", "|---|---|---|"]
     for dtype in _kinds():
@@ -96,7 +97,7 @@ def _kinds() -> list[pl.DataType]:
     found += [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns")]
     found += [pl.Datetime("us", "UTC"), pl.Datetime("us", "Europe/Berlin"), pl.Duration("us"), pl.Time()]
     found += [pl.List(pl.Int64()), pl.Array(pl.UInt8(), 2), pl.Struct({"a": pl.UInt8()}), pl.Struct([])]
-    return [*found, pl.Null(), pl.Object()]
+    return [*found, pl.Map(pl.String(), pl.Int64()), pl.Null(), pl.Object()]
 
 
 def _kept(frame: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame]) -> str:

@@ -35,7 +35,7 @@ def test_the_pages_are_complete(wanted: dict[str, str]) -> None:
 
 def test_the_types_are_complete(wanted: dict[str, str]) -> None:
     abstract = {"DataType", "NumericType", "IntegerType", "SignedIntegerType", "UnsignedIntegerType", "FloatType"}
-    abstract |= {"TemporalType", "NestedType", "ObjectType", "BaseExtension", "Extension", "Unknown"}
+    abstract |= {"TemporalType", "NestedType", "ObjectType", "BaseExtension", "Extension", "Unknown", "Utf8"}
     names = {
         name
         for name in dir(pl.datatypes)
