@@ -164,8 +164,9 @@ def promoted(folder: Path) -> None:
 
 
 def collected(folder: Path) -> None:
-    """Collect everything that nothing needs."""
+    """Compact the tables, and collect everything that nothing needs."""
     with Workspace.open(folder) as workspace:
+        workspace.compact()
         workspace.collect(timedelta(0))
 
 

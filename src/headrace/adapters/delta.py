@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.adapters import delta_commit, delta_log
+from headrace.adapters import delta_commit, delta_compact, delta_log
 from headrace.adapters.delta_change import cut, rest, touched
 from headrace.adapters.delta_draft import ROWS_OF_A_GROUP, RowsDraft, Written
 from headrace.adapters.delta_log import DataFile, Entry, content_digest
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from headrace.ports.stores import Draft
 
 _WHOLE = Change()
+_COMPACTED = "c"  # before the key that a directory of compacted rows is named after
 _KEY = 16  # characters of a key that name a directory
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
@@ -129,6 +130,29 @@ class DeltaTableStore:
             return None
         gone, new = (tuple(file for file in each if file not in shared) for each in (before, files))
         return Difference(_scan(other, gone, before), _scan(directory, new, files))
+
+    def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
+        """Lay the rows of a version into fewer files: a line of its own begins, without a past, so that it is short.
+
+        Small files at the end become one; large ones are linked. The rows are compared before the directory gets its
+        name. Raises HR630 to HR632 when the version is damaged, HR636 and HR637.
+        """
+        directory, files = self._read(ref)
+        small = delta_compact.tail(files)
+        if len(small) < least:
+            return None
+        with storage_errors(self._root):
+            made, _ = self._made(directory.parent, _COMPACTED + key)
+            if made is not None:
+                return made
+            delta_log.check_files(directory, small, content=True)
+            with self._scratch.working() as aside:
+                rows = self.draft(directory.parent.name)
+                rows.extend(delta_compact.frames(directory, small))
+                work = _Work(_COMPACTED + key, directory.parent.name, directory.parent, rows, aside, _WHOLE)
+                added = work.files()
+                delta_compact.check_same(directory, small, aside, added)
+                return self._begin(work, directory, files[: len(files) - len(small)] + added, added)
 
     def verify(self, ref: Ref) -> None:
         """Read every byte of a version. Raises HR630, HR631 or HR632 unless it is what was written."""

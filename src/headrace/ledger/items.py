@@ -31,6 +31,7 @@ HANDLERS: dict[type, Handler] = {
     items.Promote: moving.promote,
     items.Rebase: moving.rebase,
     items.Release: moving.release,
+    items.Relocate: making.relocate,
     items.SendSignal: running.send_signal,
     items.StartAttempt: running.start_attempt,
     items.StartRun: running.start_run,

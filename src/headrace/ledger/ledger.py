@@ -101,6 +101,10 @@ class SqlLedger:
             return [version_of(row) for row in self._rows("versions", collected=int(collected))]
         return [version_of(row) for row in self._rows("versions_of_node", node=node, collected=int(collected))]
 
+    def newest_versions(self, node: str, limit: int) -> Sequence[Version]:
+        """The newest live versions of a node, at most so many, oldest first."""
+        return [version_of(row) for row in reversed(self._rows("newest_versions", node=node, limit=limit))]
+
     def decisions(self, candidates: Sequence[str]) -> Sequence[Decision]:
         """Every decision about these candidates, oldest first."""
         if not candidates:

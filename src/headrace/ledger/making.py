@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.ledger.chain import RefusalError, encoded
@@ -9,7 +10,7 @@ from headrace.ledger.records import decision_of, version_of
 
 if TYPE_CHECKING:
     from headrace.ledger.transaction import Transaction
-    from headrace.ports.ledger import AddDecision, AddVersion, Collect
+    from headrace.ports.ledger import AddDecision, AddVersion, Collect, Relocate
     from headrace.ports.records import Decision, Lease, Version
 
 
@@ -27,6 +28,23 @@ def add_version(transaction: Transaction, item: AddVersion) -> Version:
         transaction.run("revive_version", values)
     transaction.append_text("version", body)
     return version
+
+
+def relocate(transaction: Transaction, item: Relocate) -> bool:
+    """Append a version anew, with its outputs where they are now; answers whether it was where it is expected."""
+    found = transaction.rows("version", {"key": item.key})
+    if not found or found[0][1]:
+        return False
+    version = version_of(found[0])
+    if dict(version.manifest.outputs) != dict(item.expected):
+        return False
+    left = {name: ref.to_json() for name, ref in item.expected.items() if item.outputs[name] != ref}
+    facts = {**version.manifest.facts, "moved": {"at": transaction.at, "from": left}}
+    moved = replace(version, manifest=replace(version.manifest, outputs=item.outputs, facts=facts))
+    values = {"key": version.key, "node": version.node, "entry": transaction.next_entry()}
+    transaction.run("revive_version", values)
+    transaction.append("relocate", moved.to_json())
+    return True
 
 
 def require_lease(transaction: Transaction, lease: Lease) -> None:

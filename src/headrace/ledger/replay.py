@@ -151,6 +151,7 @@ _HANDLERS: dict[str, Callable[[Tables, Entry], None]] = {
     "exclude": _exclude,
     "pointers": _pointers,
     "release": _release,
+    "relocate": _version,
     "run": _run,
     "run ended": _run_ended,
     "signal": _signal,

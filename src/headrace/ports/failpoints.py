@@ -17,6 +17,8 @@ FAILPOINTS: tuple[str, ...] = (
     "artefact.write.before",
     "collect.remove.after",
     "collect.remove.before",
+    "compact.record.after",
+    "compact.record.before",
     "fire.record.after",
     "fire.record.before",
     "fire.settle.after",

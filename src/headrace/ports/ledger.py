@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Lease,
         PointerChange,
         PointerMove,
+        Ref,
         Run,
         RunState,
         Signal,
@@ -174,6 +175,19 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True)
+class Relocate:
+    """Record that the outputs of a live version lie elsewhere now, the same rows. Value: whether that was recorded.
+
+    `expected` is where they lay; nothing is recorded where the version has other outputs, or is not live. The places
+    that are left are kept among the facts of the version (`moved`), with the time.
+    """
+
+    key: str
+    outputs: Mapping[str, Ref]
+    expected: Mapping[str, Ref]
+
+
+@dataclass(frozen=True, slots=True)
 class SendSignal:
     """Leave a durable message. Value: the signal with its id."""
 
@@ -205,6 +219,7 @@ Item: TypeAlias = (
     | TakeLease
     | DropLease
     | Collect
+    | Relocate
     | SendSignal
     | ConsumeSignal
 )
@@ -238,6 +253,9 @@ class Ledger(Protocol):
 
     def versions(self, node: str | None = None, *, collected: bool = False) -> Sequence[Version]:
         """Versions of one node, or of all, oldest first; collected ones only when asked for."""
+
+    def newest_versions(self, node: str, limit: int) -> Sequence[Version]:
+        """The newest live versions of a node, at most so many, oldest first."""
 
     def decisions(self, candidates: Sequence[str]) -> Sequence[Decision]:
         """Every decision about these candidates, oldest first."""

@@ -97,6 +97,13 @@ class TableStore(Protocol):
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version."""
 
+    def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
+        """Lay the rows of the version of a key into fewer files, in a directory of its own; `ref` stays as it is.
+
+        None where fewer than `least` files would become one, and there are few commits. A second time answers what the
+        first time made.
+        """
+
     def difference(self, ref: Ref, base: Ref) -> Difference | None:
         """What this version has else than another one, without reading what they share.
 

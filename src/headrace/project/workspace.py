@@ -24,6 +24,7 @@ from headrace.project.pacing import Pacing
 from headrace.project.stores import open_database, open_ledger, open_stores
 from headrace.project.workers import workers_of
 from headrace.runtime.collect import collect, find_garbage
+from headrace.runtime.compact import COMMITS, compact
 from headrace.runtime.engine import Engine
 from headrace.runtime.environments import existing, rebase
 from headrace.runtime.recovery import recover
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from headrace.project.settings import Settings
     from headrace.runtime.applied import Applied
     from headrace.runtime.collect import Garbage
+    from headrace.runtime.compact import Compacted
     from headrace.runtime.observer import Observer
     from headrace.runtime.processes import ProcessExecutor
 
@@ -151,6 +153,7 @@ class Workspace:
             for _ in range(_CONFLICTS):
                 applied = self._apply_once(plan or self.plan(question), observer, owner)
                 if applied.conflict is None:
+                    self._compact(question.environment, applied.published, COMMITS)
                     return applied
                 plan = None
                 question = replace(question, refresh=frozenset())
@@ -187,6 +190,17 @@ class Workspace:
             garbage = self.garbage(keep)
             collect(self.ledger, self.stores, garbage)
         return garbage
+
+    def compact(self) -> list[Compacted]:
+        """Lay the tables of every environment into fewer files, where there are several small ones."""
+        with self.shared():
+            return [each for name in self.ledger.environments() for each in self._compact(name, None, 0)]
+
+    def _compact(self, environment: str, nodes: Iterable[str] | None, commits: int) -> list[Compacted]:
+        """Compact what an environment points to: tables of these nodes (None: all) after at least so many commits."""
+        pointers = self.ledger.snapshot(environment).pointers
+        keys = [pointers[node] for node in (pointers if nodes is None else nodes) if node in pointers]
+        return compact(self.ledger, self.stores, self.ledger.live(keys).values(), commits)
 
     def reload(self) -> None:
         """Import the present code of the project."""

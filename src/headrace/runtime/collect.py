@@ -15,7 +15,7 @@ from headrace.ports.ledger import Collect
 from headrace.ports.online import online_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from headrace.ports.clock import Clock
     from headrace.ports.ledger import Ledger
@@ -64,7 +64,7 @@ def find_garbage(ledger: Ledger, stores: Stores, clock: Clock, keep: timedelta) 
     roots |= _looked_up(roots, versions)
     needed = _closure(roots, versions)
     unneeded = tuple(version for key, version in versions.items() if key not in needed)
-    return Garbage(unneeded, *_orphans(stores, [versions[key] for key in needed]), _manifests(stores, needed))
+    return Garbage(unneeded, *_orphans(stores, [versions[key] for key in needed], limit), _manifests(stores, needed))
 
 
 def _manifests(stores: Stores, needed: set[str]) -> tuple[str, ...]:
@@ -108,12 +108,21 @@ def _closure(roots: Iterable[str], versions: Mapping[str, Version]) -> set[str]:
     return needed
 
 
-def _orphans(stores: Stores, kept: Iterable[Version]) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+def _orphans(
+    stores: Stores, kept: Sequence[Version], limit: datetime
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """The stored paths and the generations that no kept version refers to, by store, with their size."""
     used = {(ref.store, ref.path) for version in kept for ref in version.manifest.outputs.values()}
+    used |= {(ref["store"], ref["path"]) for version in kept for ref in _left(version, limit)}
     online = stores.online
     generations = {each: online.size(each) for each in online.generations() if ("online", each) not in used}
     return _unused("table", stores.tables, used), _unused("artefact", stores.artefacts, used), generations
+
+
+def _left(version: Version, limit: datetime) -> list[Json]:
+    """The places where the outputs of a version lay within the time that is kept: somebody may still read there."""
+    moved = version.manifest.facts.get("moved")
+    return [] if moved is None or _at(moved["at"]) < limit else list(moved["from"].values())
 
 
 def _unused(name: str, store: TableStore | ArtefactStore, used: set[tuple[str, str]]) -> dict[str, int]:

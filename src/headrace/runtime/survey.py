@@ -14,7 +14,7 @@ from headrace.runtime.foresight import with_foresight
 from headrace.runtime.libraries import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from headrace.graph.graph import Graph
     from headrace.graph.keys import Coded
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from headrace.ports.ledger import Ledger
     from headrace.ports.outside import Outside
     from headrace.ports.records import Observation, Version
+
+
+_RELATED = 8
+"""How many versions of a node a plan looks at to find one to build on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,17 @@ def _known(graph: Graph, found: Mapping[str, Address], wanted: Wanted, ledger: L
     packages = {library for name in found for library in wanted.coded[name].libraries}
     return Known(
         live=live,
-        related={name: ledger.versions(name) for name in to_make},
+        related={name: _related(name, wanted, ledger) for name in to_make},
         decisions={decision.key: decision for decision in decisions},
         libraries=installed(packages),
     )
+
+
+def _related(name: str, wanted: Wanted, ledger: Ledger) -> Sequence[Version]:
+    """What a version may be built on: the newest ones of a node, after the one that the environment points to.
+
+    A plan must not read all of a long past; what is built on is a matter of cost, never of what is made.
+    """
+    newest = ledger.newest_versions(name, _RELATED)
+    pointed = wanted.pointed.get(name)
+    return newest if pointed is None or pointed in newest else [pointed, *newest]

@@ -23,6 +23,7 @@ from headrace.ports.ledger import (
     DropLease,
     EndAttempt,
     EndRun,
+    Relocate,
     SendSignal,
     StartAttempt,
     StartRun,
@@ -167,6 +168,28 @@ class LedgerSuite(LedgerTests):
         expect(ledger.versions(collected=True) == made, "all of them")
         expect(ledger.versions("table") == [made[2]], "of a node")
         expect(ledger.versions("table", collected=True) == [made[0], made[2]], "of a node, all of them")
+        expect(ledger.newest_versions("table", 5) == [made[2]], "the newest of a node")
+        ledger.write(AddVersion(version_of(4)))
+        expect(ledger.newest_versions("table", 1) == [version_of(4)], "no more of them than asked for")
+
+    def test_a_version_is_relocated_where_it_is_expected(self, tmp_path: Path) -> None:
+        """It keeps its key; its outputs lie elsewhere, and where they lay is known."""
+        ledger = self.ledger(tmp_path)
+        version = version_of(1)
+        old, new = {"rows": Ref("table", "t/a", "d", 70)}, {"rows": Ref("table", "t/b", "e")}
+        version = replace(version, manifest=replace(version.manifest, outputs=old))
+        ledger.write(AddVersion(version), AddVersion(version_of(2)))
+        [wrong, right, again] = ledger.write(
+            Relocate(version.key, old, new), Relocate(version.key, new, old), Relocate(version.key, new, old)
+        )
+        expect([each.get() for each in (wrong, right, again)] == [False, True, False], "once, from where it was")
+        moved = ledger.version(version.key)
+        expect(moved is not None and dict(moved.manifest.outputs) == new, "the outputs lie elsewhere")
+        expect(moved is not None and list(moved.manifest.facts["moved"]["from"]) == ["rows"], "where they lay is known")
+        expect(ledger.live([version.key])[version.key] == moved, "everybody sees that")
+        ledger.write(Collect([version.key]))
+        expect(not ledger.write(Relocate(version.key, old, new))[0].get(), "what is collected is not relocated")
+        ledger.verify()
 
     def test_a_collected_version_stays_known_and_can_be_made_again(self, tmp_path: Path) -> None:
         """Its record stays; adding its key again brings the new one to life."""

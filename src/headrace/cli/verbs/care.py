@@ -26,18 +26,21 @@ def gc(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show what nothing needs any more; remove it with --yes.
+    """Show what nothing needs any more; with --yes, compact tables and remove it.
 
     Kept is what an environment points to or started from, what it pointed to within the time, what was made within
-    it, and whatever all of that was made from.
+    it, and whatever all of that was made from. Tables that lie in several small files are laid into fewer first.
 
     Example: headrace gc --keep 7d
     """
     kept = None if keep is None else duration(keep)
+    compacted = cli.workspace.compact() if yes else []
     garbage = cli.workspace.collect(kept) if yes else cli.workspace.garbage(kept)
     if cli.out.as_json:
-        cli.out.json({**garbage.to_json(), "removed": yes})
+        told = [{"node": each.node, "key": each.key, "outputs": list(each.outputs)} for each in compacted]
+        cli.out.json({**garbage.to_json(), "removed": yes, "compacted": told})
         return
+    cli.out.data(*(f"  ~ {each.node}: its rows lie in fewer files" for each in compacted))
     rows = [(each.node, short(each.key), moment(each.made_at)) for each in garbage.versions]
     cli.out.data(*(f"  - {line}" for line in columns(rows)), _told(garbage, removed=yes))
     if garbage.size and not yes:

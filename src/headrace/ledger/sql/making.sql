@@ -37,6 +37,12 @@ FROM versions JOIN entries ON entries.seq = versions.entry
 WHERE versions.node = :node AND versions.collected <= :collected
 ORDER BY versions.entry;
 
+-- name: newest_versions
+SELECT entries.body
+FROM versions JOIN entries ON entries.seq = versions.entry
+WHERE versions.node = :node AND versions.collected = 0
+ORDER BY versions.entry DESC LIMIT :limit;
+
 -- name: collect_version
 UPDATE versions SET collected = 1 WHERE key = :key AND collected = 0;
 
