@@ -68,6 +68,18 @@ def test_any_reader_of_delta_sees_the_newest_rows(tmp_path: Path) -> None:
     assert sorted(found.column("number").to_pylist()) == list(range(45))
 
 
+def test_many_empty_commits_are_left_behind(tmp_path: Path) -> None:
+    store = DeltaTableStore(tmp_path)
+    ref = store.write(key_of(0), "table", rows(1, 2))
+    for number in range(1, 42):
+        ref = store.write(key_of(number), "table", rows(), ref)
+    compacted = store.compact(key_of(41), ref, 2)
+    assert compacted is not None
+    assert compacted.version == 0
+    assert_frame_equal(store.scan(compacted).collect(), rows(1, 2))
+    assert_frame_equal(store.scan(store.write(key_of(42), "table", rows(3), compacted)).collect(), rows(1, 2, 3))
+
+
 def test_few_files_are_left_alone(tmp_path: Path) -> None:
     store = DeltaTableStore(tmp_path)
     [ref] = grown(store, 1)

@@ -134,13 +134,16 @@ class DeltaTableStore:
     def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
         """Lay the rows of a version into fewer files: a line of its own begins, without a past, so that it is short.
 
-        Small files at the end become one; large ones are linked. The rows are compared before the directory gets its
-        name. Raises HR630 to HR632 when the version is damaged, HR636 and HR637.
+        Small files at the end become one; large ones are linked, and so are all where there are few files and many
+        commits. The rows are compared before the directory gets its name. Raises HR630 to HR632 when the version is
+        damaged, HR636 and HR637.
         """
         directory, files = self._read(ref)
         small = delta_compact.tail(files)
         if len(small) < least:
-            return None
+            if ref.version < delta_compact.COMMITS:
+                return None
+            small = ()
         with storage_errors(self._root):
             made, _ = self._made(directory.parent, _COMPACTED + key)
             if made is not None:
@@ -148,9 +151,10 @@ class DeltaTableStore:
             delta_log.check_files(directory, small, content=True)
             with self._scratch.working() as aside:
                 rows = self.draft(directory.parent.name)
+                rows.add(_scan(directory, files[:1]).head(0).collect())
                 rows.extend(delta_compact.frames(directory, small))
                 work = _Work(_COMPACTED + key, directory.parent.name, directory.parent, rows, aside, _WHOLE)
-                added = work.files()
+                added = work.files() if small else ()
                 delta_compact.check_same(directory, small, aside, added)
                 return self._begin(work, directory, files[: len(files) - len(small)] + added, added)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from headrace.adapters.delta_log import Files
 
+COMMITS = 40
+"""A log of so many entries is worth to be begun anew, also where no file is to become one: empty appends have none."""
 _SMALL = 2**20
 _LARGE = 64 * 2**20
 """Bytes. Small files are always worth it, large ones never."""
@@ -42,6 +44,8 @@ def frames(directory: Path, files: Files) -> Iterator[pl.DataFrame]:
 
 def check_same(directory: Path, files: Files, other: Path, merged: Files) -> None:
     """Raise HR643 unless the merged files hold the rows of the files, in their order."""
+    if not files:
+        return
     paths = [directory / file.name for file in files]
     before = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
     start = 0

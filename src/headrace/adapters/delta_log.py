@@ -108,7 +108,7 @@ def read_files(directory: Path, version: int) -> Files:
 def write_summary(directory: Path, version: int, files: Files, aside: Path) -> None:
     """Write down the files of a version, durably, if it is one that gets a summary. `aside` is a folder to build in."""
     path = _summary_path(directory, version)
-    if version % EVERY or len(files) == 1 or path.exists():
+    if version % EVERY or (version == 0 and len(files) == 1) or path.exists():
         return
     path.parent.mkdir(exist_ok=True)
     body = json.dumps([astuple(file) for file in files])
