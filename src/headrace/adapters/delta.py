@@ -151,7 +151,7 @@ class DeltaTableStore:
             delta_log.check_files(directory, small, content=True)
             with self._scratch.working() as aside:
                 rows = self.draft(directory.parent.name)
-                rows.add(_scan(directory, files[:1]).head(0).collect())
+                rows.add(next(delta_compact.frames(directory, files[:1])).head(0))
                 rows.extend(delta_compact.frames(directory, small))
                 work = _Work(_COMPACTED + key, directory.parent.name, directory.parent, rows, aside, _WHOLE)
                 added = work.files() if small else ()
