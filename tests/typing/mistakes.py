@@ -17,7 +17,7 @@ from headrace import (
     published,
     time_split,
 )
-from headrace.sources import database
+from headrace.sources import database, shared
 from tests.typing.right import Order, ShopHistory, orders, raw, returns, shop, weather
 
 shop.source("x", "data/*.csv")  # arg-type
@@ -46,6 +46,7 @@ database("crm", table="orders", overlap=1.5)  # arg-type
 shop.source("crm", "orders")  # arg-type
 shop.feed(cursor=0)(raw)  # arg-type
 shop.feed(start=0)  # call-arg
+shared("../flights", raw)  # arg-type
 shop.schedule("orders", every("1d"))  # arg-type
 shop.schedule(orders, "1d")  # arg-type
 shop.schedule(orders, event("com.example.refresh"))  # arg-type

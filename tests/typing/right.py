@@ -29,11 +29,12 @@ from headrace import (
     time_split,
 )
 from headrace.features import distinct, smallest, std
-from headrace.sources import database
+from headrace.sources import database, shared
 
 shop = Pipeline("shop", owner="ops@example.com")
 raw = shop.source("raw", files("data/*.csv"))
 crm = shop.source("crm", database("crm", table="orders", cursor="at", overlap="10m", key=["id"], schema={"n": int}))
+taken = shop.source("taken", shared("../flights", "departures", environment="prod"))
 
 
 @shop.feed(cursor=0, schema={"n": int})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import polars as pl
 
     from headrace.ports.objects import Objects
     from headrace.ports.reading import Reader
@@ -25,11 +28,28 @@ def _no_objects(root: str) -> Objects:
     raise HeadraceError("HR364", f"nothing reads {root} here")
 
 
+class Neighbour(Protocol):
+    """Another project, read only; `environment` is the one that was asked last."""
+
+    environment: str
+
+    def version(self, table: str, environment: str | None) -> Version:
+        """The version of a table that an environment points to; by default the main one. Raises HR354."""
+
+    def rows(self, version: Version) -> Iterator[pl.DataFrame]:
+        """Its rows, in pieces."""
+
+
+def _no_neighbour(project: str) -> AbstractContextManager[Neighbour]:
+    raise HeadraceError("HR354", f"there is no project {project!r} here")
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The world around a project: its folder, and the stores that keep what was seen of things that change.
 
-    `database` answers the database of a name in the settings, or raises HR340 and HR341.
+    `database` answers the database of a name in the settings, or raises HR340 and HR341; `neighbour` opens another
+    project by its folder, or raises HR354.
     `objects` answers what lies below a root such as ``s3://bucket``, or raises HR361, HR364 and HR366.
     """
 
@@ -37,6 +57,7 @@ class Outside:
     stores: Stores
     database: Callable[[str], Reader] = _no_database
     objects: Callable[[str], Objects] = _no_objects
+    neighbour: Callable[[str], AbstractContextManager[Neighbour]] = _no_neighbour
 
 
 @dataclass(frozen=True, slots=True)

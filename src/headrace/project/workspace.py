@@ -19,6 +19,7 @@ from headrace.ports.outside import Outside
 from headrace.project import settings as project_settings
 from headrace.project.databases import open_reader
 from headrace.project.loading import forget, load_pipeline
+from headrace.project.neighbours import open_neighbour
 from headrace.project.objects import open_objects
 from headrace.project.pacing import Pacing
 from headrace.project.stores import open_database, open_ledger, open_stores
@@ -112,7 +113,13 @@ class Workspace:
     def outside(self) -> Outside:
         """The world around the project."""
         databases, objects = partial(open_reader, self.settings), partial(open_objects, self.settings)
-        return Outside(self.settings.folder, self.stores, databases, objects)
+        return Outside(
+            self.settings.folder,
+            self.stores,
+            databases,
+            objects,
+            neighbour=partial(open_neighbour, self.settings.folder),
+        )
 
     @cached_property
     def owners(self) -> OwnerLocks:

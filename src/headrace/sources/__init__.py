@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headrace.sources.databases import database
+    from headrace.sources.neighbours import shared
 
-_HOME = {"database": "databases"}
-__all__ = ["database"]
+_HOME = {"database": "databases", "shared": "neighbours"}
+__all__ = ["database", "shared"]
 
 
 def __getattr__(name: str) -> object:
