@@ -66,3 +66,23 @@ def smaller(values: npt.NDArray[np.uint32], low: Positions, high: Positions, bou
         high = np.where(above, before[-1] + high - last, last)
         values = np.concatenate([values[without], values[~without]])
     return count
+
+
+def alike(
+    groups: Positions, codes: Positions, places: Positions
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Where each value of a group was last before, plus 1 (0: it was not), and where it was first.
+
+    Values stand group by group, with ascending places in each; equal values have the same code.
+    """
+    import numpy as np
+
+    keys = groups * (int(codes.max(initial=0)) + 1) + codes
+    order = np.argsort(keys, kind="stable")
+    again = np.zeros(len(keys), dtype=np.bool_)
+    again[1:] = np.diff(keys[order]) == 0
+    last, first = np.empty(len(keys), dtype=np.uint32), np.empty(len(keys), dtype=np.uint32)
+    sorted_places = places[order]
+    last[order] = np.where(again, np.append(0, sorted_places[:-1] + 1)[: len(keys)], 0)
+    first[order] = sorted_places[np.maximum.accumulate(np.where(again, 0, np.arange(len(keys))))]
+    return last, first

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
 from headrace.features.moments import VISIBLE_AT
-from headrace.features.runs import extremes, smaller
+from headrace.features.runs import alike, extremes, smaller
 from headrace.features.spread import spread_of
 
 if TYPE_CHECKING:
@@ -143,17 +143,13 @@ class Layout:
 
     def _repeated(self, column: str) -> Repeats:
         import numpy as np
-        import polars as pl
 
         before, values = self.before(column), self.present(column)
-        groups = np.repeat(np.arange(len(self.starts) - 1), np.diff(np.append(self.starts[:-1], len(values))))
-        starts = before[self.starts[groups]]
-        frame = pl.DataFrame({"group": groups, "start": starts, "value": values}).lazy().drop_nulls("value")
-        place = pl.int_range(pl.len(), dtype=pl.Int64) - pl.col("start")
-        last = pl.col("place").shift(1, fill_value=-1).over("group", "value")
-        first = pl.col("place").first().over("group", "value")
-        found = frame.with_columns(place=place).select(last=last + 1, first=first).cast(pl.UInt32).collect()
-        return Repeats(before, found["last"].to_numpy(), found["first"].to_numpy())
+        here = np.flatnonzero(np.diff(before))
+        groups = np.repeat(np.arange(len(self.starts) - 1), np.diff(np.append(self.starts[:-1], len(values))))[here]
+        places = np.arange(len(here)) - before[self.starts[groups]]
+        last, first = alike(groups, _codes(values.drop_nulls()), places)
+        return Repeats(before, last, first)
 
 
 class Sight:
@@ -302,6 +298,16 @@ def present(values: pl.Series) -> pl.Series:
 def microseconds(length: timedelta) -> int:
     """A duration as a whole number of microseconds, exactly."""
     return (length.days * 86_400 + length.seconds) * 1_000_000 + length.microseconds
+
+
+def _codes(values: pl.Series) -> Positions:
+    """A number for each value, the same for equal ones."""
+    import polars as pl
+
+    if values.dtype in (pl.String, pl.Categorical, pl.Enum):
+        values = values.cast(pl.String).cast(pl.Categorical).to_physical()
+    values = values + 0.0 if values.dtype.is_float() else values.to_physical()  # of two zeros, the one without a sign
+    return values.rank("dense").cast(pl.Int64).to_numpy()
 
 
 def _search(sorted_values: Positions, wanted: Positions, order: Positions) -> Positions:
