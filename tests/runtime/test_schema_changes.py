@@ -8,6 +8,7 @@ import pytest
 
 from headrace.errors import HeadraceError
 from headrace.project.accepting import accept
+from headrace.project.explain import why
 from headrace.runtime.environments import promote
 from tests.support.projects import Project
 
@@ -97,6 +98,9 @@ def test_a_file_that_lacks_a_column_stops_until_it_is_accepted(project: Project)
     assert project.rows("orders") == [(1, 1.0), (2, None), (3, None)]
     with project.opened() as workspace, pytest.raises(HeadraceError, match="HR337"):
         accept(workspace, "prod", "raw", "")
+    with project.opened() as workspace:
+        seen = [each.seen for decision in why(workspace.ledger, "prod", "raw").decisions for each in decision.outcomes]
+        assert seen == ["accepted"]
 
 
 def test_what_a_branch_accepted_is_promoted(project: Project) -> None:

@@ -10,6 +10,7 @@ from headrace.endpoints.rollout import is_step
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.records import RunState
 from headrace.runtime.environments import existing
+from headrace.sources.admission import acceptance_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,8 +174,17 @@ def why(ledger: Ledger, environment: str, node: str) -> Explanation:
         ledger.run(version.run) if version.run else None,
         moves[-1] if moves else None,
         lineage(ledger, version),
-        ledger.decisions([version.key]),
+        [*ledger.decisions([version.key]), *_accepted(ledger, version, moves[-1].previous if moves else None)],
     )
+
+
+def _accepted(ledger: Ledger, version: Version, previous: str | None) -> Sequence[Decision]:
+    """What a person accepted of the schema of a source, when this version took the place of the previous one."""
+    facts = version.manifest.facts
+    if version.inputs or "schemas" not in facts or "batches" not in facts:
+        return ()
+    before = None if previous is None else ledger.version(previous)
+    return ledger.decisions(acceptance_keys(version, before))
 
 
 def lineage(ledger: Ledger, version: Version, seen: set[str] | None = None) -> Lineage:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.ports.canonical import digest_of
 from headrace.ports.outside import Foreseen
 from headrace.ports.records import Decision, Outcome
-from headrace.sources.changes import Level, among, changes, recorded, stops
+from headrace.sources.changes import ON_CHANGE, Level, among, changes, recorded, stops
 from headrace.sources.peeking import foreseen
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ def acceptance_key(node: str, stopped: Sequence[Change], champion: Version | Non
     """The key of the decision of a person about just these changes of just this version, whatever batch has them."""
     what = sorted((change.what, change.column, change.before, change.after) for change in stopped)
     return digest_of(["schema accepted", node, what, None if champion is None else champion.key])
+
+
+def acceptance_keys(candidate: Version, champion: Version | None) -> list[str]:
+    """The keys of what a person can have accepted of this version, under any rule."""
+    found = compared(candidate, champion)
+    stopped = [stopping(found, rule) for rule in ON_CHANGE]
+    return sorted({acceptance_key(candidate.node, each, champion) for each in stopped if each})
 
 
 def judged(on_change: str, candidate: Version, champion: Version | None, example: Callable[[Change], str]) -> Decision:
