@@ -228,6 +228,15 @@ def test_what_cannot_be_backfilled(shop: Project, node: str, choice: Choice, cod
         planned(shop, choice, node)
 
 
+def test_a_held_table_is_not_backfilled(shop: Project) -> None:
+    shop.write_batch("m4", [84])
+    shop.apply()
+    with shop.opened() as workspace:
+        rollback(workspace.ledger, "prod", workspace.graph, "orders", None)
+    with pytest.raises(HeadraceError, match="HR722"):
+        planned(shop)
+
+
 def test_only_what_grows_goes_forward(shop: Project) -> None:
     with shop.opened() as workspace, pytest.raises(HeadraceError, match="HR485"):
         workspace.plan(workspace.question(forward=["by_shop"]))

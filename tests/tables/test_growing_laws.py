@@ -93,7 +93,7 @@ def seen(shop: Workshop, table: Table, version: Version) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(first=BATCH.filter(len), steps=STEPS)
 def test_a_grown_table_is_a_rebuilt_one(name: str, first: Rows, steps: list[list[tuple[int, Rows | None]]]) -> None:
     table = table_of(SHAPES[name])
