@@ -10,6 +10,7 @@ import pytest
 from headrace.errors import HeadraceError
 from headrace.ports.work import Action
 from headrace.project.backfill import Backfill, Choice, Part, backfill, make_parts
+from headrace.runtime.environments import roll_back
 from headrace.runtime.observer import Observer
 from tests.support.projects import MODEL, ORDERS, Project
 
@@ -232,7 +233,7 @@ def test_a_held_table_is_not_backfilled(shop: Project) -> None:
     shop.write_batch("m4", [84])
     shop.apply()
     with shop.opened() as workspace:
-        rollback(workspace.ledger, "prod", workspace.graph, "orders", None)
+        roll_back(workspace.graph, workspace.ledger, "prod", "orders")
     with pytest.raises(HeadraceError, match="HR722"):
         planned(shop)
 
