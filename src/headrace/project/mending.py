@@ -94,9 +94,14 @@ def _read(file: Path, contract: type[Contract]) -> pl.DataFrame:
             content = file.read_bytes()
         except OSError as error:
             raise HeadraceError("HR302", f"{file} cannot be read: {error.strerror}") from error
-    frame = parse(file.name, content, FileSpec(file.name, schema={ID: pl.String(), **types}))
-    if ID not in frame.columns or frame.get_column(ID).null_count():
-        raise HeadraceError("HR432", f"{file} has {'rows without' if ID in frame.columns else 'no column'} {ID}")
+    try:
+        frame = parse(file.name, content, FileSpec(file.name, schema={ID: pl.String(), **types}))
+    except HeadraceError as error:
+        if error.code == "HR310" and repr(ID) in error.what:
+            raise HeadraceError("HR432", f"{file} has no column {ID!r}") from error
+        raise
+    if frame.get_column(ID).null_count():
+        raise HeadraceError("HR432", f"{file} has rows without {ID!r}")
     rows = frame.select(name for name in frame.columns if not name.startswith("_"))
     return conformed(rows, contract, str(file)).select(frame.get_column(ID), pl.all())
 

@@ -1,0 +1,92 @@
+"""`headrace quarantine --mend`: corrected rows are landed once, and come in with the next apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from headrace.errors import HeadraceError
+from headrace.project.explain import batches
+from headrace.project.mending import mend, set_aside
+from headrace.project.opened import Environment
+from headrace.project.rule_history import rule_history
+from tests.support.projects import ORDERS, Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headrace.project.mending import Mended
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path / "project", ORDERS)
+    made.write_batch("a", [1, -2, -3])
+    made.apply()
+    return made
+
+
+def give(project: Project, name: str, rows: pl.DataFrame) -> Mended:
+    """Write rows to a file and give it to be mended."""
+    file = project.folder / name
+    if name.endswith(".csv"):
+        rows.write_csv(file)
+    else:
+        rows.write_parquet(file)
+    with project.opened() as workspace:
+        return mend(workspace, Environment(workspace, "prod"), "orders", file)
+
+
+def aside(project: Project) -> pl.DataFrame:
+    with project.opened() as workspace:
+        return set_aside(Environment(workspace, "prod"), "orders")
+
+
+def refused(project: Project, rows: pl.DataFrame, code: str, name: str = "m.parquet") -> HeadraceError:
+    with pytest.raises(HeadraceError) as caught:
+        give(project, name, rows)
+    assert caught.value.code == code
+    return caught.value
+
+
+def test_rows_are_mended_once(project: Project) -> None:
+    found = aside(project)
+    assert found["amount"].to_list() == [-2.0, -3.0]
+    corrected = found.with_columns(amount=pl.Series([2.0, -3.0]))
+    made = give(project, "m.csv", corrected)
+    assert (made.rows, made.broken, made.unchanged, made.new) == (1, 0, 1, True)
+    again = give(project, "m.csv", corrected)
+    assert (again.batch, again.rows, again.unchanged, again.new) == (made.batch, 1, 1, False)
+    assert refused(project, corrected.head(1).with_columns(amount=pl.lit(7.0)), "HR433").what.startswith("row 1 of")
+
+    applied = project.apply()
+    assert "orders" in applied.made
+    assert aside(project)["amount"].to_list() == [-3.0]
+    assert not project.apply().made
+    assert give(project, "m.csv", corrected).new is False
+    with project.opened() as workspace:
+        opened = Environment(workspace, "prod")
+        version = opened.version("orders")
+        assert opened.table("orders").collect()["amount"].sort().to_list() == [1.0, 2.0]
+        assert [(each["id"], each["rows"]) for each in batches(version)] == [(made.batch, 1)]
+        history = rule_history(workspace.ledger, "orders", 5)
+        told = {rule: (answer, [each and each.broken for each in of]) for rule, answer, of in history.rules}
+        assert told["amount >= 0"] == ("quarantine", [1, 2])
+        [rule] = [each for each in history.to_json() if each["rule"] == "amount >= 0"]
+        assert [each["checked"] for each in rule["versions"]] == [3, 3]
+
+    (project.folder / made.batch).unlink()
+    project.apply()
+    assert aside(project)["amount"].to_list() == [-2.0, -3.0]
+
+
+def test_what_cannot_be_mended(project: Project) -> None:
+    found = aside(project)
+    refused(project, found.drop("_id"), "HR432")
+    refused(project, found, "HR436")
+    refused(project, found.with_columns(pl.lit("0" * 16).alias("_id")), "HR433")
+    refused(project, found.drop("shop"), "HR310")
+    refused(project, found.with_columns(pl.lit("much").alias("amount")), "HR311")
+    assert not (project.folder / "mended").exists()
