@@ -98,15 +98,22 @@ def _measured(system: str, argv: Sequence[str], folder: Path, rows: int) -> list
 
 
 def _watch(process: int, peak: list[int], done: Event) -> None:
-    """Note the largest resident set of any process of a session, in KiB, until it is done."""
+    """Note the largest resident set of a process and of all that descend from it, in KiB, until it is done."""
     while not done.wait(0.05):
+        parents, sizes = {}, {}
         for status in Path("/proc").glob("[0-9]*/status"):
             try:
-                if os.getsid(int(status.parent.name)) == process:
-                    lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-                    peak[0] = max(peak[0], *(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")))
-            except (OSError, TypeError):
+                lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+            except OSError:
                 continue  # it has ended
+            facts = dict(line.split(":", 1) for line in lines if ":" in line)
+            number = int(status.parent.name)
+            parents[number] = int(facts["PPid"])
+            sizes[number] = int(facts.get("VmHWM", "0 kB").split()[0])
+        family = {process}
+        while more := {each for each, parent in parents.items() if parent in family} - family:
+            family |= more
+        peak[0] = max(peak[0], *(sizes.get(each, 0) for each in family))
 
 
 def _write(path: Path, rows: int) -> None:
