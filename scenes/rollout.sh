@@ -12,7 +12,7 @@ year = Year()
 for month in (1, 2):
     year.arrive(month, Path())
 PY
-CANARY='rollout=canary(20, 50, shadow="1s", bake="2s", answers=50, abort_if=[metric("mean_score") > champion + 0.1])'
+CANARY='rollout=canary(20, 50, shadow="1s", bake="10s", answers=50, abort_if=[metric("mean_score") > champion + 0.1])'
 sed -i "s/flights.endpoint(\"scores\", lateness)/flights.endpoint(\"scores\", lateness, $CANARY)/; s/^from headrace import (/from headrace import (\n    canary,/" pipeline.py
 show apply --quiet; code 0
 PORT=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -68,7 +68,7 @@ refuse "its gate refused"
 show why scores; code 0; expect "roll-out, shadow: advance"
 show release lateness; code 0
 # A person steps in.
-sed -i 's/max_iter=30/max_iter=20/; s/metric("p50_ms") > 0.001/metric("error_share") > 0.5/; s/bake="2s"/bake="1h"/; s/shadow="1s"/shadow="1h"/' pipeline.py
+sed -i 's/max_iter=30/max_iter=20/; s/metric("p50_ms") > 0.001/metric("error_share") > 0.5/; s/bake="10s"/bake="1h"/; s/shadow="1s"/shadow="1h"/' pipeline.py
 show apply --quiet; code 0
 show rollout scores --advance; code 0; expect "20 % (2 of 4)"
 show rollout scores --hold; code 0; expect "held in 20 %"
