@@ -26,10 +26,11 @@ def gc(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,  # noqa: FBT002
 ) -> None:
-    """Show what nothing needs any more; with --yes, compact tables and remove it.
+    """Show what nothing needs any more; remove it with --yes.
 
     Kept is what an environment points to or started from, what it pointed to within the time, what was made within
-    it, and whatever all of that was made from. Tables that lie in several small files are laid into fewer first.
+    it, and whatever all of that was made from. With --yes, tables that lie in several small files are laid into fewer
+    ones first.
 
     Example: headrace gc --keep 7d
     """
