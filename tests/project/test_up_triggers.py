@@ -69,6 +69,12 @@ def fires(project: Project, name: str = HOOK) -> list[tuple[str, str | None]]:
         return [(each.reason, each.outcome) for each in latest(workspace.ledger, "prod", name, 20) if each.fired]
 
 
+def newest(project: Project) -> int:
+    """The last signal that a fire of the hook took along."""
+    with project.opened() as workspace:
+        return next((each.mark.signal for each in latest(workspace.ledger, "prod", HOOK, 1)), 0)
+
+
 def test_an_event_has_its_node_made_and_new_data_alone_does_not(project: Project) -> None:
     with upheld(project) as told:
         address = told.control()
@@ -118,7 +124,8 @@ def test_killed_at_any_step_it_fires_once(project: Project, step: str) -> None:
         assert told.process.wait(60) == 0
     ((reason, outcome),) = fires(project)
     assert reason == "1 event"
-    assert outcome in ("made report", "nothing new to learn from")
+    # On a busy machine the first apply may be killed as well, before it made what the report is made from.
+    assert outcome in ("made report", "made orders, raw, report", "nothing new to learn from")
     assert effects(project) == 2
 
 
@@ -156,10 +163,9 @@ def test_killed_in_the_middle_of_a_storm_no_event_is_lost(project: Project) -> N
                 send(address, sent)
             told.process.kill()
     with upheld(project) as told:
-        address = told.control()
-        told.until(f"{HOOK}: ")
-        send(address, sent + 1)
-        told.until(f"{HOOK}: ")
+        send(told.control(), sent + 1)
+        while newest(project) < sent + 1:  # the first fire may be of what the storm left over
+            told.until(f"{HOOK}: ")
         told.process.terminate()
         told.process.wait(60)
     with project.opened() as workspace:
