@@ -49,10 +49,11 @@ until_heard heard.txt "This is a test of the channel oncall.  (signed)"
 "$HEADRACE" up --watch 300ms > /dev/null 2> up.log & UP=$!
 until_heard up.log "published to prod"
 printf '\n(a file is cut in the middle)\n'
-orders 61 90 | head -c 400 > data/02.csv
+orders 61 90 > whole.csv
+head -c 400 whole.csv > data/02.csv
 until_heard heard.txt "error    run failed"
 printf '\n(it is whole again)\n'
-orders 61 90 > data/02.csv
+cp whole.csv data/02.csv
 until_heard notices.jsonl "run recovered"
 printf '\n(a file with bad amounts comes in while nobody looks: the supervisor is killed)\n'
 kill -9 $UP; wait $UP 2> /dev/null || true

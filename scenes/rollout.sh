@@ -49,7 +49,7 @@ sed -i 's/max_iter=60/max_iter=40/' pipeline.py
 show plan; code 0; expect "takes over by shadow, 20 %, 50 %, 100 %"
 show apply --quiet; code 0
 until_said "shadow -> 20 %"
-show rollout scores; code 0; expect "20 % (2 of 4)"; expect "aborts if mean_score > champion + 0.1"
+show rollout scores; code 0; expect "of 4) since"; expect "for 10s at least"; expect "aborts if mean_score > champion + 0.1"
 until_said "20 % -> 50 %"
 kill -9 $SERVER; wait $SERVER 2> /dev/null || true
 quiet 000

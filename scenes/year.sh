@@ -18,7 +18,13 @@ play quiet
     show quarantine departures; code 0; expect "rows of departures set aside"
     show why scores; code 0
     printf '\n(what people were told)\n'
-    "$PYTHON" -c 'import json; [print(f"{each["kind"]:15} {each["title"]}: {each["text"][:110]}") for each in map(json.loads, open("notices.jsonl"))]'
+    "$PYTHON" - <<'PY'
+import json
+
+with open("notices.jsonl") as lines:
+    for each in map(json.loads, lines):
+        print("{kind:15} {title}: {text:.110}".format(**each))
+PY
     grep -q 'rows were set aside.*distance <= 4983' notices.jsonl && grep -q '"kind": "held"' notices.jsonl && grep -q '"kind": "monitor"' notices.jsonl ||
         { echo "FAILED: people were not told" >&2; exit 1; }
 )
