@@ -38,7 +38,8 @@ def lay_out(project: Path) -> None:
     """The project of `headrace demo`, with all twelve months, applied once: nothing is left to make."""
     project.mkdir()
     for file in files("headrace.cli.demo").joinpath("project").iterdir():
-        (project / file.name).write_bytes(file.read_bytes())
+        if file.is_file():  # a folder beside them holds compiled modules
+            (project / file.name).write_bytes(file.read_bytes())
     year = Year()
     for month in MONTHS:
         year.arrive(month, project)
