@@ -36,8 +36,11 @@ class Neighbour(Protocol):
     def version(self, table: str, environment: str | None) -> Version:
         """The version of a table that an environment points to; by default the main one. Raises HR354."""
 
-    def rows(self, version: Version) -> Iterator[pl.DataFrame]:
-        """Its rows, in pieces."""
+    def rows(self, version: Version, start: int = 0) -> Iterator[pl.DataFrame]:
+        """Its rows from a number on, in pieces and in order. Raises HR356 where it goes away meanwhile."""
+
+    def continues(self, version: Version, key: str) -> bool:
+        """Whether it begins with all rows of an earlier version, as far as the files of both can tell."""
 
 
 def _no_neighbour(project: str) -> AbstractContextManager[Neighbour]:

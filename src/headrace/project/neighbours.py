@@ -48,10 +48,30 @@ class OtherProject:
             raise HeadraceError("HR354", what, fix=suggestion(table, tables))
         return tables[table]
 
-    def rows(self, version: Version) -> Iterator[pl.DataFrame]:
+    def rows(self, version: Version, start: int = 0) -> Iterator[pl.DataFrame]:
         """See the port."""
-        found = open_stores(self._settings).tables.scan(version.manifest.outputs[_TABLE])
-        yield from found.collect_batches(maintain_order=True)
+        try:
+            found = open_stores(self._settings).tables.scan(version.manifest.outputs[_TABLE])
+            yield from found.slice(start).collect_batches(maintain_order=True)
+        except (HeadraceError, OSError) as error:
+            if self._ledger.live([version.key]):
+                raise
+            what = f"{version.node} of {self._shown} was collected there while it was read"
+            raise HeadraceError("HR356", what) from error
+
+    def continues(self, version: Version, key: str) -> bool:
+        """See the port. A version that was collected may lie in the same files as those that came after it."""
+        before = self._ledger.version(key)
+        if before is None or _TABLE not in before.manifest.outputs:
+            return False
+        tables = open_stores(self._settings).tables
+        try:
+            difference = tables.difference(version.manifest.outputs[_TABLE], before.manifest.outputs[_TABLE])
+        except HeadraceError:
+            if self._ledger.live([key]):
+                raise
+            return False
+        return difference is not None and difference.gone is None
 
 
 @contextmanager
