@@ -59,12 +59,16 @@ class MariadbReader:
         """See the port."""
         return self._address.where
 
-    def ask(self) -> str:
+    def ask(self, seconds: int = 10) -> str:
         """The server's own words."""
-        with self.coded():
-            connection = self._connect()
+        import pymysql
+
+        try:
+            connection = self._connect(connect_timeout=seconds, read_timeout=seconds)
             connection.close()
-            return f"MariaDB {connection.get_server_info()}"
+        except (pymysql.err.Error, OSError, ValueError) as error:
+            raise self._address.unreachable(error.args[-1] if error.args else error) from error
+        return f"MariaDB {connection.get_server_info()}"
 
     @contextmanager
     def open(self, selection: Selection) -> Iterator[MariadbReading]:
@@ -105,7 +109,7 @@ class MariadbReader:
             return self._address.gone(text)
         return self._address.refused(text)
 
-    def _connect(self) -> Any:  # noqa: ANN401 - PyMySQL has types for its annotations only
+    def _connect(self, **limits: int) -> Any:  # noqa: ANN401 - PyMySQL has types for its annotations only
         import pymysql
         from pymysql.converters import encoders
         from pymysql.cursors import SSCursor
@@ -123,7 +127,7 @@ class MariadbReader:
             charset="utf8mb4",
             cursorclass=SSCursor,
             conv=dict(encoders),  # and no decoder: values stay as they were sent
-            connect_timeout=10,
+            **{"connect_timeout": 10, **limits},
         )
 
 

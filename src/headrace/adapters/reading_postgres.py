@@ -72,12 +72,12 @@ class PostgresReader:
         """See the port."""
         return self._address.where
 
-    def ask(self) -> str:
+    def ask(self, seconds: int = 10) -> str:
         """The server's own words."""
         import psycopg
 
         try:
-            with psycopg.connect(self._address.url, autocommit=True, connect_timeout=10) as connection:
+            with psycopg.connect(self._address.url, autocommit=True, connect_timeout=seconds) as connection:
                 version = connection.info.server_version
         except psycopg.Error as error:
             raise self._address.unreachable(error) from error

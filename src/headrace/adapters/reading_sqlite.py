@@ -75,7 +75,7 @@ class SqliteReader:
         """See the port."""
         return self._address.where
 
-    def ask(self) -> str:
+    def ask(self, seconds: int = 10) -> str:  # noqa: ARG002 - a file answers at once
         """The version of SQLite, once the file is known to be a database."""
         with self._connected() as connection:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

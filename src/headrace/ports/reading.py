@@ -63,8 +63,8 @@ class Reader(Protocol):
     def where(self) -> str:
         """The name and the kind of the database, for people."""
 
-    def ask(self) -> str:
-        """What the server says that it is. Raises HR341 where it cannot be reached."""
+    def ask(self, seconds: int = 10) -> str:
+        """What the server says that it is. Raises HR341 where it does not answer in time."""
 
     def open(self, selection: Selection) -> AbstractContextManager[Reading]:
         """Begin to read: one transaction, closed with the block.

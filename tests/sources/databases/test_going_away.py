@@ -39,8 +39,8 @@ class Failing:
         self.left = times
         self.where = reader.where
 
-    def ask(self) -> str:
-        return self._reader.ask()
+    def ask(self, seconds: int = 10) -> str:
+        return self._reader.ask(seconds)
 
     @contextmanager
     def open(self, selection: Selection) -> Iterator[Reading]:

@@ -40,23 +40,40 @@ Forward = Annotated[
 ]
 
 
-def check(cli: Session) -> int:
+def check(
+    cli: Session,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no database.")] = False,  # noqa: FBT002
+) -> int:
     """Look for mistakes before anything is made.
 
     Imports the pipeline, checks the wiring, takes every fingerprint, and lets each node check its declaration. Where
-    data has been read, incremental tables are tried on a sample of two batches, apart and together.
+    data has been read, incremental tables are tried on a sample of two batches, apart and together. Databases are asked
+    whether they answer within three seconds; one that does not is a warning.
 
     Example: headrace check
     """
+    from headrace.project.reaching import unanswered
+
     problems, nodes = _problems(cli)
+    silent = unanswered(cli.workspace, offline=offline) if nodes else []
+    problems += [each.error for each in silent if each.wrong]
+    warnings = [each for each in silent if not each.wrong]
     if cli.out.as_json:
-        cli.out.json({"nodes": nodes, "problems": [problem.to_json() for problem in problems]})
+        told = [{**each.error.to_json(), "sources": list(each.sources)} for each in warnings]
+        cli.out.json({"nodes": nodes, "problems": [problem.to_json() for problem in problems], "warnings": told})
         return Exit.FOUND if problems else Exit.DONE
     for problem in problems:
-        cli.out.data(f"{problem.code} {problem.what}", f"  why: {problem.why}", f"  fix: {problem.fix}")
+        cli.out.data(*_told(problem))
+    for each in warnings:
+        cli.out.data(*_told(each.error, f"warning: {', '.join(each.sources)}: "))
     found = counted(len(problems), "problem") if problems else "no problem"
-    cli.out.data(f"{counted(nodes, 'node')}, {found}.")
+    warned = f", {counted(len(warnings), 'warning')}" if warnings else ""
+    cli.out.data(f"{counted(nodes, 'node')}, {found}{warned}.")
     return Exit.FOUND if problems else Exit.DONE
+
+
+def _told(error: HeadraceError, before: str = "") -> tuple[str, str, str]:
+    return f"{before}{error.code} {error.what}", f"  why: {error.why}", f"  fix: {error.fix}"
 
 
 def _problems(cli: Session) -> tuple[list[HeadraceError], int]:
