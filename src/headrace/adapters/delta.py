@@ -113,6 +113,11 @@ class DeltaTableStore:
         directory, files = self._read(ref)
         return _scan(directory, files, files)
 
+    def files(self, ref: Ref) -> Sequence[str]:
+        """The Parquet files of exactly this version, in the order of its rows. Raises what `scan` raises."""
+        directory, files = self._read(ref)
+        return [str(directory / file.name) for file in files]
+
     def difference(self, ref: Ref, base: Ref) -> Difference | None:
         """What this version has else than another one: the rows of the files that only one of them has.
 

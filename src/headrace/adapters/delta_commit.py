@@ -7,13 +7,13 @@ checked, under one constant application id and without retries, and fails when t
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from headrace.adapters.delta_bounds import statistics
 from headrace.adapters.delta_log import EVERY, LOG
 from headrace.adapters.delta_schema import in_utc
 from headrace.adapters.durable import sync_file, sync_folder
@@ -93,7 +93,8 @@ def checkpoint(handle: DeltaTable, directory: Path) -> None:
 
 def _added(directory: Path, file: DataFile) -> AddAction:
     modified = (directory / file.name).stat().st_mtime_ns // 1_000_000
-    return AddAction(file.name, file.size, {}, modified, data_change=True, stats=json.dumps({"numRecords": file.rows}))
+    stats = statistics(directory / file.name, file.rows)
+    return AddAction(file.name, file.size, {}, modified, data_change=True, stats=stats)
 
 
 def _removed(directory: Path, name: str) -> RemoveAction:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.ports.outside import Foreseen, Outlook, Outside
-    from headrace.ports.records import Decision, Manifest, Observation, Version
+    from headrace.ports.records import Decision, Manifest, Observation, Ref, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
 
@@ -166,6 +166,10 @@ class RowsNode(Node):
     @abstractmethod
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """The rows of a version."""
+
+    def lies_in(self, version: Version) -> Ref | None:
+        """The stored table that holds just these rows; None where reading them takes more than that."""
+        return None
 
 
 def nearest(wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:

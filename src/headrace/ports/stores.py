@@ -97,6 +97,9 @@ class TableStore(Protocol):
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version."""
 
+    def files(self, ref: Ref) -> Sequence[str]:
+        """The Parquet files of exactly this version, in the order of its rows, for engines that read them."""
+
     def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
         """Lay the rows of the version of a key into fewer files, in a directory of its own; `ref` stays as it is.
 

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 QUARANTINE = "quarantine"
 """The output of a version that holds the rows that broke its contract."""
 
-_SEALED: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
-    "python_enable_replacements": False,
-}
+_ALONE: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": False}
 
 
 class Environment:
@@ -109,17 +106,40 @@ class Environment:
         """
         import duckdb
 
-        with duckdb.connect(":memory:", config=_SEALED) as connection:
+        with duckdb.connect(":memory:", config=_ALONE) as connection:
             nodes = self._mentioned(sql)
-            for node in nodes:
-                connection.register(node.name, self.table(node))
-            connection.execute("SET lock_configuration = true")
             try:
+                self._show(connection, nodes)
                 return _answer(connection, sql, self._readable())
             except HeadraceError:
                 for node in nodes:
                     self._refuse_damaged(self.version(node))
                 raise
+
+    def _show(self, connection: duckdb.DuckDBPyConnection, nodes: Sequence[RowsNode]) -> None:
+        """Make views of the nodes, and then shut the connection off from everything else.
+
+        Where the rows of a node are those of Parquet files, DuckDB reads them itself: it passes over the parts that
+        hold no row that the query asks for, and does not need to have all of the others in memory.
+        """
+        import duckdb
+
+        allowed: list[str] = []
+        for node in nodes:
+            ref = node.lies_in(self.version(node))
+            if ref is None:
+                connection.register(node.name, self.table(node))
+                continue
+            files = [*self._workspace.stores.tables.files(ref)]
+            try:
+                connection.read_parquet(files, hive_partitioning=False).create_view(node.name)
+            except duckdb.Error as error:
+                raise HeadraceError("HR835", f"{node.name}: {_first_line(error)}") from error
+            allowed += files
+        texts = ", ".join("'{}'".format(path.replace("'", "''")) for path in allowed)
+        connection.execute(f"SET allowed_paths = [{texts}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
 
     def version(self, node: str | Node) -> Version:
         """The version of a node. Raises HR830 for an unknown node, HR831 for one that was not made here yet."""
@@ -168,6 +188,10 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str
         raise HeadraceError("HR835", _first_line(error), fix=fix) from error
     except duckdb.Error as error:
         raise HeadraceError("HR835", str(error).strip()) from error
+    except pl.exceptions.DuplicateError as error:
+        raise HeadraceError(
+            "HR835", _first_line(error), fix="Name the columns, each with a name of its own."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -198,6 +198,10 @@ class Table(TracedNode):
         """The clean rows."""
         return stores.tables.scan(version.manifest.outputs[TABLE])
 
+    def lies_in(self, version: Version) -> Ref | None:
+        """The table of the clean rows."""
+        return version.manifest.outputs[TABLE]
+
     def read_partitions(self, version: Version, stores: Stores, names: Collection[str]) -> pl.LazyFrame:
         """The clean rows of some partitions; only their files are read."""
         import polars as pl

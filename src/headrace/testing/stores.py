@@ -55,6 +55,15 @@ class TableStoreSuite:
         """A store over the folder. To be written by the derived class."""
         raise NotImplementedError
 
+    def test_any_engine_can_read_the_files(self, tmp_path: Path) -> None:
+        """Those of one version, in the order of its rows."""
+        store = self.make_store(tmp_path)
+        first = store.write(key_of(0), "table", rows(1, 2))
+        second = store.write(key_of(1), "table", rows(4, 3), first, Change((0,)))
+        for ref in (first, second):
+            found = pl.concat([pl.read_parquet(file, glob=False) for file in store.files(ref)])
+            assert_frame_equal(found, store.scan(ref).collect())
+
     def test_rows_come_back_as_they_went_in(self, tmp_path: Path) -> None:
         """Values, order, types and names."""
         store = self.make_store(tmp_path)
