@@ -16,6 +16,7 @@ from headrace.endpoints.figures import SHARED, Figures
 from headrace.endpoints.service import Scored
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ONE_PROCESS = """
@@ -46,6 +47,27 @@ def test_requests_are_counted_by_endpoint_and_status() -> None:
     assert found["headrace_request_seconds_count", ("delays",)] == 3
     assert found["headrace_request_seconds_sum", ("delays",)] == pytest.approx(0.2031)
     assert found["headrace_request_seconds_bucket", ("delays", "0.005")] == 2
+
+
+def test_what_a_turn_answered_is_counted_together_and_alike() -> None:
+    figures = Figures()
+    turn: list[Callable[[], None]] = []
+    figures.later = turn.append
+    for status, seconds in ((200, 0.005), (200, 0.0051), (422, 0.2), (200, 99.0)):
+        figures.answered("delays", status, seconds)
+    (count,) = turn
+    count()
+    figures.answered("delays", 200, 0.3)
+    assert len(turn) == 2
+    found = samples(figures.text())  # a look counts what is left
+    assert found["headrace_requests_total", ("delays", "200")] == 4
+    assert found["headrace_requests_total", ("delays", "422")] == 1
+    bounds = {"0.0025": 0, "0.005": 1, "0.01": 2, "0.25": 3, "0.5": 4, "10.0": 4, "+Inf": 5}
+    for bound, upto in bounds.items():
+        assert found["headrace_request_seconds_bucket", ("delays", bound)] == upto, bound
+    assert found["headrace_request_seconds_sum", ("delays",)] == pytest.approx(99.5101)
+    turn[1]()
+    assert samples(figures.text())["headrace_requests_total", ("delays", "200")] == 4
 
 
 def test_rows_and_the_age_of_features_are_told() -> None:

@@ -12,12 +12,13 @@ from urllib.parse import parse_qsl, unquote
 
 import uvicorn
 
+from headrace.endpoints.exchange import Reply
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from headrace.endpoints.exchange import Path, Reply
+    from headrace.endpoints.exchange import Path
 
 STATUSES = {"HR901": 404, "HR902": 503, "HR903": 404, "HR905": 415, "HR908": 422, "HR909": 422, "HR910": 422}
 
@@ -35,8 +36,8 @@ class Received:
         return self.headers.get(name, default)
 
 
-async def answer(paths: Sequence[Path], method: str, target: str, given: Received) -> Reply | tuple[int, bytes]:
-    """The reply of the path that fits, or the status and the body of its error."""
+async def answer(paths: Sequence[Path], method: str, target: str, given: Received) -> Reply:
+    """The reply of the path that fits, or its error."""
     for path in paths:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.template)
         found = re.fullmatch(pattern, target)
@@ -45,8 +46,8 @@ async def answer(paths: Sequence[Path], method: str, target: str, given: Receive
             try:
                 return await path.handler(Received(params, given.query, given.headers, given.body))
             except HeadraceError as error:
-                return STATUSES.get(error.code, 400), path.render(error)
-    return 404, b"{}"
+                return Reply(path.render(error), status=STATUSES.get(error.code, 400))
+    return Reply(b"{}", status=404)
 
 
 def app_of(paths: Sequence[Path]) -> Any:  # noqa: ANN401 - what uvicorn calls an application
@@ -61,14 +62,11 @@ def app_of(paths: Sequence[Path]) -> Any:  # noqa: ANN401 - what uvicorn calls a
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         target = scope["raw_path"].decode("latin-1")
         reply = await answer(paths, scope["method"], target, Received({}, query, headers, body))
-        if isinstance(reply, tuple):
-            status, content, named = reply[0], reply[1], {"content-type": "application/json"}
-        else:
-            status, content, named = reply.status, reply.body, {"content-type": reply.content_type, **reply.headers}
-        named["content-length"] = str(len(content))
+        named = {"content-type": reply.content_type, **reply.headers}
+        named["content-length"] = str(len(reply.body))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
-        await send({"type": "http.response.start", "status": status, "headers": encoded})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": reply.body})
 
     return app
 

@@ -7,7 +7,7 @@ import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -95,15 +95,18 @@ class AnsweringService:
             return await self._divided(call, cutoff)
         lane = self._lane(call)
         served = lane.served
-        call = replace(call, rows=self._checker(served).check(call.rows))
-        if not call.rows:
+        checker = self._checker(served)
+        rows = checker.check(call.rows)
+        if rows is not call.rows:
+            call = call._replace(rows=rows)
+        if not rows:
             return Answered((), Scored(np.empty(0), (), ()), served.key, served.model)
         shadow = self._traffic.shadow(call.endpoint)
         if shadow is not None and call.version is None:
             self._ask_besides(shadow, call, cutoff)
         answered = await self._answered(lane, call, cutoff)
-        warnings = self._warnings(call.endpoint, self._checker(served).unknown(call.rows))
-        return replace(answered, warnings=warnings) if warnings else answered
+        warnings = self._warnings(call.endpoint, unknown) if (unknown := checker.unknown(rows)) else ()
+        return answered._replace(warnings=warnings) if warnings else answered
 
     async def _answered(self, lane: Lane, call: Call, cutoff: int) -> Answered:
         """The answer of one version."""
@@ -125,10 +128,10 @@ class AnsweringService:
             unknown += [(n, name, value) for _, name, value in checker.unknown([row])]
             places.setdefault(lane, []).append(n)
         rows = call.rows
-        calls = [replace(call, rows=[rows[n] for n in own], text=None) for own in places.values()]
+        calls = [call._replace(rows=[rows[n] for n in own], text=None) for own in places.values()]
         parts = await asyncio.gather(*map(self._answered, places, calls, repeat(cutoff)))
         answered = parts[0] if len(parts) == 1 else together(parts, list(places.values()))
-        return replace(answered, warnings=self._warnings(call.endpoint, unknown))
+        return answered._replace(warnings=self._warnings(call.endpoint, unknown))
 
     def _warnings(self, endpoint: str, unknown: Sequence[tuple[int, str, str]]) -> Sequence[str]:
         """What the caller should know although there is an answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SETTINGS: Final = {"records", "at", "features", "explain", "version"}
+_NO_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType({})
 _MOST_EXPLAINED: Final = 100
 _HTML: Final = "text/html; charset=utf-8"
 
@@ -95,26 +97,27 @@ def _call(endpoint: str, body: object, sent: bytes) -> tuple[Call, bool]:
     """The call that a body makes, and whether it asks for features. A bare record, or a list of them, will do."""
     text = None if b"\n" in sent else sent
     if isinstance(body, list):
-        body = {"records": body}
+        records, body = body, _NO_SETTINGS
         text = None if text is None else text.strip()[1:-1]
-    elif isinstance(body, dict) and "records" not in body:
-        body = {"records": [body]}
-    else:
-        text = None
-    if not isinstance(body, dict):
+    elif not isinstance(body, dict):
         raise HeadraceError("HR904", "the body is neither an object nor a list of objects")
+    elif "records" in body:
+        records, text = body["records"], None
+    else:
+        records, body = [body], _NO_SETTINGS
+    if not isinstance(records, list) or not all(type(each) is dict for each in records):
+        raise HeadraceError("HR904", "records is no list of objects")
+    if body is _NO_SETTINGS:
+        return Call(endpoint, records, text=text), False
     for name in body:
         if name not in _SETTINGS:
             raise HeadraceError("HR904", f"{name!r:.100} beside records", fix=suggestion(name, _SETTINGS))
-    records = body["records"]
-    if not isinstance(records, list) or not all(type(each) is dict for each in records):
-        raise HeadraceError("HR904", "records is no list of objects")
     features, version = body.get("features", False), body.get("version")
     if type(features) is not bool:
         raise HeadraceError("HR904", f"features is {features!r:.40}, not true or false")
     if version is not None and (type(version) is not str or not version):
         raise HeadraceError("HR904", f"version is {version!r:.40}, not a key")
-    return Call(endpoint, records, _moment(body.get("at")), version, _top(body.get("explain", 0)), text), features
+    return Call(endpoint, records, _moment(body.get("at")), version, _top(body.get("explain", 0))), features
 
 
 def _top(value: object) -> int:

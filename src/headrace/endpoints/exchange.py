@@ -5,8 +5,9 @@ And who is told of each request, whatever it came by.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Handler = Callable[["Asked"], Awaitable["Reply"]]
 
 JSON: Final = "application/json"
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 LARGE: Final = 1 << 20  # bytes of a body, from which on it is read in a thread: other requests go on meanwhile
 
 
@@ -48,14 +50,13 @@ class Asked(Protocol):
         """The body, within the server's limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer over HTTP; the server adds the length."""
 
     body: bytes
     content_type: str = JSON
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 @dataclass(frozen=True, slots=True)

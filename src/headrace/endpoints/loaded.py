@@ -58,7 +58,7 @@ class Loaded:
 
     def _scored(self, rows: Sequence[Mapping[str, object]], seen: Sequence[Mapping[str, int | None]]) -> Scored:
         """The scores of complete rows, which hold their features and maybe entities besides."""
-        if isinstance(rows, Table) and rows.names == self._inputs:
+        if type(rows) is Table and rows.names == self._inputs:
             return Scored(self._scorer.score(rows.matrix), rows, seen)
         if all(map(self._inputs.__eq__, map(tuple, rows))):  # in the order of the inputs, too: nearly every request
             return Scored(self._scorer.score([tuple(row.values()) for row in rows]), rows, seen)

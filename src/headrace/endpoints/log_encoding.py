@@ -54,7 +54,7 @@ def _rows(batch: Logged) -> object:
     """The rows: as they came, as names and a matrix, or one by one."""
     if batch.text is not None:
         return orjson.Fragment(b"[%b]" % batch.text)
-    if isinstance(batch.rows, Table):
+    if type(batch.rows) is Table:
         return {"names": batch.rows.names, "values": np.ascontiguousarray(batch.rows.matrix)}
     return batch.rows
 

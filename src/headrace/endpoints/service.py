@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,8 +63,7 @@ class Served(Protocol):
         """How much each input moved the prediction, the `top` largest by size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """The version that a request goes to; `stage` is "canary" or "shadow" while it takes over, else None."""
 
     served: Served
@@ -100,8 +99,7 @@ class Lanes(Traffic, Protocol):
         """Who is asked besides, if anybody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request, whatever protocol it came by. `at` is the cut-off in microseconds; None: now.
 
     `text` is the rows as JSON, one after the other with commas between, on one line, where the caller sent them so.
@@ -115,8 +113,7 @@ class Call:
     text: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """What came of a call, in the order of its rows; `warnings` are about all of it.
 
     `made` says for each row which version answered it and by which model, where they differ; `key` and `model` are then
@@ -127,9 +124,9 @@ class Answered:
     scored: Scored
     key: str
     model: str
-    contributions: Sequence[Mapping[str, float]] = field(default=())
-    warnings: Sequence[str] = field(default=())
-    made: Sequence[tuple[str, str]] = field(default=())
+    contributions: Sequence[Mapping[str, float]] = ()
+    warnings: Sequence[str] = ()
+    made: Sequence[tuple[str, str]] = ()
 
 
 def together(parts: Sequence[Answered], places: Sequence[Sequence[int]]) -> Answered:

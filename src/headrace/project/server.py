@@ -31,6 +31,7 @@ from headrace.endpoints.answering import AnsweringService, Limits
 from headrace.endpoints.app import Application
 from headrace.endpoints.exchange import Told
 from headrace.endpoints.figures import Figures, count_as_one_process
+from headrace.endpoints.joined import JoinedProtocol
 from headrace.endpoints.log import SegmentLog
 from headrace.endpoints.tracing import tracing_of
 from headrace.project.heartbeat import beat
@@ -122,6 +123,7 @@ async def _answer(
     server: uvicorn.Server, service: AnsweringService, over_grpc: grpc_server.Listening | None, options: Options
 ) -> None:
     """Answer over HTTP, and over gRPC where that is asked for, until told to end."""
+    service.figures.later = asyncio.get_running_loop().call_soon
     grpc = None if over_grpc is None else await grpc_server.start(service, over_grpc)
     beats = asyncio.create_task(beat(options.heart))
     await asyncio.sleep(0)  # the first beat comes before anybody may rely on this process
@@ -152,7 +154,7 @@ def _grpc_listening(service: AnsweringService, access: Access, options: Options,
 def _config(application: Application, options: Options) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=JoinedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
