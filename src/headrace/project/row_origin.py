@@ -165,7 +165,7 @@ class _Walk:
         batch = Batch(batches[0], version.batches[batches[0]], facts["bytes"])
         place = f"row {at + 1}"
         if isinstance(node.of, Placed):
-            place = node.of.place(batch, at, Outside(self._folder, self._stores))
+            place = node.of.placing(batch, Outside(self._folder, self._stores))(at)
         values = rows.drop("_at", "_in").row(0, named=True)
         return RowOrigin(node.name, version.key, 1, values, f"{batches[0]}, {place}")
 

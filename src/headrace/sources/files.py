@@ -23,7 +23,7 @@ from headrace.sources.origin import Origin
 from headrace.sources.spec import FileSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -118,8 +118,8 @@ class Files(FileSpec, Origin):
 
         return peek(batch, self._opened(batch, outside), self)
 
-    def place(self, batch: Batch, row: int, outside: Outside) -> str:
-        """Where a landed row stands in its file, such as "line 17"; its number where the file is another one by now."""
+    def placing(self, batch: Batch, outside: Outside) -> Callable[[int], str]:
+        """Where landed rows stand in their file, such as "line 17"; their numbers where it is another one by now."""
         from headrace.sources.places import placer
 
         try:
@@ -127,8 +127,8 @@ class Files(FileSpec, Origin):
             with self._arrival(found, outside, MEMORY).read() as file:
                 content = file.read()
         except HeadraceError:
-            return f"row {row + 1}"
-        return placer(batch.id, content, self)(row)
+            return lambda row: f"row {row + 1}"
+        return placer(batch.id, content, self)
 
     def _names(self, root: Path) -> list[str]:
         names = set()

@@ -81,5 +81,5 @@ class Peeking(Protocol):
 class Placed(Protocol):
     """An origin that knows where a landed row stands in what people can look at, such as a line of a file."""
 
-    def place(self, batch: Batch, row: int, outside: Outside) -> str:
-        """That place, such as "line 17"; just the number of the row where it is not to be had any more."""
+    def placing(self, batch: Batch, outside: Outside) -> Callable[[int], str]:
+        """What tells that place, such as "line 17"; just the number of the row where it is not to be had any more."""

@@ -160,7 +160,7 @@ class Source(RowsNode):
             if not isinstance(self.of, Placed):
                 return f"row {row + 1}"
             landed = Batch(batch, batches[batch]["digest"], batches[batch]["bytes"])
-            return self.of.place(landed, row, Outside(context.project, context.stores))
+            return self.of.placing(landed, Outside(context.project, context.stores))(row)
 
         return place
 

@@ -102,6 +102,12 @@ def _list(cli: Session, opened: Environment, node: str, limit: int, form: Export
     every = set_aside(opened, node)
     rules = [each["rule"] for each in opened.version(node).manifest.facts.get("results", ()) if "broken" in each]
     rows = _reasons_first(_chosen(every, which, rules))
+
+    def placed(some: pl.DataFrame) -> pl.DataFrame:
+        return _placed(cli, opened, node, some)
+
+    if form is not Export.TABLE:
+        rows = placed(rows)
     if form is Export.CSV:
         cli.out.text(csv(rows))
     elif form is Export.PARQUET:
@@ -112,9 +118,25 @@ def _list(cli: Session, opened: Environment, node: str, limit: int, form: Export
         cli.out.json(frame_json(rows))
     elif cli.out.as_json:
         counts = [{"rule": rule, "rows": count} for rule, count in _by_rule(rows, rules)]
-        cli.out.json({"node": node, "rows": rows.height, "rules": counts, "first": frame_json(rows.head(limit))})
+        cli.out.json(
+            {"node": node, "rows": rows.height, "rules": counts, "first": frame_json(placed(rows.head(limit)))}
+        )
     else:
-        _tell(cli, node, rows, rules, limit)
+        _tell(cli, node, rows, rules, placed(rows.head(limit)))
+
+
+def _placed(cli: Session, opened: Environment, node: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with file and line, where these can be found."""
+    import polars as pl
+
+    from headrace.project.row_places import PLACE, Places
+    from headrace.tables.table import Table
+
+    table = cli.workspace.graph[node]
+    assert isinstance(table, Table)  # noqa: S101 - it has rows that were set aside
+    values = rows.select(name for name in rows.columns if not name.startswith("_"))
+    found = Places(cli.workspace).of(table, opened.version(node), values, rows.get_column(_BATCH).to_list())
+    return rows.insert_column(rows.get_column_index(_BATCH) + 1, pl.Series(PLACE, found, dtype=pl.String))
 
 
 def _chosen(rows: pl.DataFrame, which: Which, rules: list[str]) -> pl.DataFrame:
@@ -136,7 +158,7 @@ def _chosen(rows: pl.DataFrame, which: Which, rules: list[str]) -> pl.DataFrame:
     return rows
 
 
-def _tell(cli: Session, node: str, rows: pl.DataFrame, rules: list[str], limit: int) -> None:
+def _tell(cli: Session, node: str, rows: pl.DataFrame, rules: list[str], first: pl.DataFrame) -> None:
     from headrace.cli.frames import frame_lines
 
     if rows.is_empty():
@@ -144,10 +166,12 @@ def _tell(cli: Session, node: str, rows: pl.DataFrame, rules: list[str], limit: 
         return
     counts = columns([(f"{count:,}", rule) for rule, count in _by_rule(rows, rules)], right=[0])
     cli.out.data(f"{counted(rows.height, 'row')} of {node} set aside", *(f"  {line}" for line in counts))
-    if limit:
-        cli.out.data("", *frame_lines(rows.head(limit).drop("_id"), terminal=cli.out.wide()))
-    if rows.height > limit:
-        cli.out.say(f"The first {limit} of {rows.height:,}. All of them: headrace quarantine {node} --format csv")
+    if first.height:
+        cli.out.data("", *frame_lines(first.drop("_id", _BATCH), terminal=cli.out.wide()))
+    if rows.height > first.height:
+        cli.out.say(
+            f"The first {first.height} of {rows.height:,}. All of them: headrace quarantine {node} --format csv"
+        )
 
 
 def _reasons_first(rows: pl.DataFrame) -> pl.DataFrame:
