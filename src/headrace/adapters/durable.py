@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -51,6 +51,20 @@ def _system_error(error: Exception) -> int:
         return error.errno
     found = _RUST_ERROR.search(str(error))
     return int(found[1]) if found else 0
+
+
+def pour(pieces: Iterable[bytes], target: Path) -> None:
+    """Write pieces into a file, not yet durably. Its errors get codes (HR636, HR637), those of the pieces do not."""
+    with storage_errors(target):
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        for piece in pieces:
+            left = memoryview(piece)
+            while left:
+                with storage_errors(target):
+                    left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headrace.adapters.durable import pour
 from headrace.adapters.objects_marks import mark_of
 from headrace.errors import HeadraceError
 from headrace.ports.objects import Found
@@ -58,8 +59,8 @@ class FsspecObjects:
         name = f"{self._root}/{found.key}"
         with _told(self._root):
             try:
-                with self._files.open(self._path(found.key), "rb") as source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file, _CHUNK)
+                with self._files.open(self._path(found.key), "rb") as source:
+                    pour(iter(partial(source.read, _CHUNK), b""), target)
             except FileNotFoundError:
                 raise HeadraceError("HR302", f"{name} cannot be read: it is gone") from None
         now = self.look(found.key)

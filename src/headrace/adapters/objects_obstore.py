@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from headrace.adapters.durable import pour
 from headrace.adapters.objects_marks import mark_of
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.ports.objects import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+T = TypeVar("T")
 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "http", "https")
 _CLIENT = frozenset(
@@ -24,6 +28,9 @@ _CLIENT = frozenset(
 """The options of the connection; the others are those of the store."""
 _TRIES, _TIMEOUT, _CONNECT_TIMEOUT = "retries", "30s", "5s"
 _RETRIES = 3
+_TRIED = "max_retries"
+"""Stands in the errors of the library after its last try."""
+_LONGEST = 2.0
 _CHUNK = 8 * 2**20
 _STATUS = re.compile(r"status code: (\d{3})")
 _METADATA = "169.254.169.254"
@@ -39,7 +46,7 @@ class ObstoreObjects:
         self._root = root
         self._http = root.startswith(("http://", "https://"))
         given = dict(options)
-        retries = given.pop(_TRIES, _RETRIES)
+        self._retries = retries = given.pop(_TRIES, _RETRIES)
         client = {name: given.pop(name) for name in list(given) if name in _CLIENT}
         client = {"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT, **client}
         if root.startswith("http://") or str(given.get("endpoint", "")).startswith("http://"):
@@ -57,10 +64,14 @@ class ObstoreObjects:
         if self._http:
             raise HeadraceError("HR365", f"{self._root} is asked for all files of a pattern")
         folder = prefix.rpartition("/")[0]
+
+        def listed() -> list[Found]:
+            pages = obstore.list(self._store, prefix=folder or None, chunk_size=1000)
+            found = (meta for page in pages for meta in page)
+            return [Found(meta["path"], meta["size"], mark_of(meta["e_tag"], meta["last_modified"])) for meta in found]
+
         with _told(self._root):
-            for page in obstore.list(self._store, prefix=folder or None, chunk_size=1000):
-                for meta in page:
-                    yield Found(meta["path"], meta["size"], mark_of(meta["e_tag"], meta["last_modified"]))
+            yield from self._patiently(listed)
 
     def look(self, key: str) -> Found | None:
         """See `Objects`."""
@@ -77,16 +88,34 @@ class ObstoreObjects:
         """See `Objects`."""
         import obstore
 
+        def fetched() -> str:
+            answer = obstore.get(self._store, self._path(found.key))
+            pour(answer.stream(min_chunk_size=_CHUNK), target)
+            return mark_of(answer.meta["e_tag"], answer.meta["last_modified"])
+
         try:
-            with _told(self._root), target.open("wb") as file:
-                answer = obstore.get(self._store, self._path(found.key))
-                mark = mark_of(answer.meta["e_tag"], answer.meta["last_modified"])
-                for piece in answer.stream(min_chunk_size=_CHUNK):
-                    file.write(piece)
+            with _told(self._root):
+                mark = self._patiently(fetched)
         except FileNotFoundError:
             raise HeadraceError("HR302", f"{self._root}/{found.key} cannot be read: it is gone") from None
         if (found.mark and mark and mark != found.mark) or (found.size >= 0 and target.stat().st_size != found.size):
             raise HeadraceError("HR312", f"{self._root}/{found.key} changed after it was observed")
+
+    def _patiently(self, read: Callable[[], T]) -> T:
+        """What is read, from the beginning where the answer broke off.
+
+        The library tries again until an answer begins, and goes on with the rest of an object that has an ETag.
+        """
+        from obstore import exceptions
+
+        for tried in range(self._retries):
+            try:
+                return read()
+            except exceptions.GenericError as error:
+                if _TRIED in str(error):
+                    raise
+                Event().wait(min(_LONGEST, 0.1 * 2**tried))
+        return read()
 
     def _path(self, key: str) -> str:
         return quote(key) if self._http and "%" in key else key
