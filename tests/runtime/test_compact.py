@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from headrace.project import workspace as workspaces
+from headrace.project.row_origin import why_row
 from tests.support.projects import ORDERS, Project
 
 if TYPE_CHECKING:
@@ -71,3 +73,36 @@ def test_an_apply_compacts_after_many_commits(project: Project, monkeypatch: pyt
     project.apply()
     with project.opened() as workspace:
         assert orders(workspace).manifest.outputs["table"].version == 0
+
+
+def test_partitions_are_compacted_each_for_itself(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path / "project", ORDERS.replace("incremental=True", 'incremental=True, partition_by="month"')
+    )
+    for number, name in enumerate("abcd"):
+        project.write_batch(name, range(number, 28 * 3, 4))
+        project.apply()
+    with project.opened() as workspace:
+        before = orders(workspace)
+        tables = workspace.stores.tables
+        rows = tables.scan(before.manifest.outputs["table"]).collect()
+        origin = why_row(workspace, "prod", "orders", "30").to_json()
+        assert len(tables.files(before.manifest.outputs["table"])) == 12
+        workspace.compact()
+        after = orders(workspace)
+        files = tables.files(after.manifest.outputs["table"])
+        months = [sorted(set(pl.read_parquet(file)["at"].dt.month())) for file in files]
+        assert months == [[1], [2], [3]]
+        assert tables.scan(after.manifest.outputs["table"]).collect().equals(rows)
+        assert after.manifest.facts["layout"] == before.manifest.facts["layout"]
+        assert why_row(workspace, "prod", "orders", "30").to_json() == origin
+        assert "data/c.csv" in origin["place"]
+        assert workspace.compact() == []
+    project.write_batch("e", range(28 * 2, 28 * 4))
+    project.write_batch("a", [1_000])
+    project.apply()
+    with project.opened() as workspace:
+        grown = orders(workspace)
+        assert grown.manifest.outputs["table"].path == after.manifest.outputs["table"].path
+        assert "data/c.csv" in str(why_row(workspace, "prod", "orders", "30").place)
+        assert "data/e.csv" in str(why_row(workspace, "prod", "orders", "100").place)

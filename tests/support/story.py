@@ -53,8 +53,9 @@ def begin(folder: Path, sample: Path) -> None:
     folder.mkdir(parents=True)
     for file in ("pipeline.py", "headrace.toml"):
         shutil.copy(PROJECT / file, folder / file)
-    with (folder / "pipeline.py").open("a") as module:
-        module.write(BUTTON)
+    module = folder / "pipeline.py"
+    parted = module.read_text().replace("incremental=True", 'incremental=True, partition_by="origin"', 1)
+    module.write_text(parted + BUTTON)
     shutil.copytree(sample, folder / "waiting")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -143,3 +144,32 @@ def test_a_partition_begins_a_file_and_small_batches_share_one() -> None:
     assert layout.pieces() == [7, 2]
     assert Layout.from_json([["a", 200_000], ["b", 100_000], ["c", 5]]).pieces() == [300_000, 5]
     assert layout.partitions_of() == {"a": ["x"], "b": ["x", "y"]}
+
+
+def test_new_rows_go_behind_those_of_their_partition() -> None:
+    base = Layout.from_json([["a", 3, "b"], ["a", 2, "d"]])
+    added = Layout.from_json([["b", 1, "a"], ["b", 1, "b"], ["b", 1, "c"], ["b", 1, "e"]])
+    assert base.places(added) == [0, 3, 3, 5]
+    changed = base.changed(np.array([0, 1, 2]), added)
+    assert changed.to_json() == [["b", 1, "a"], ["b", 1, "b"], ["b", 1, "c"], ["a", 2, "d"], ["b", 1, "e"]]
+    plain = Layout.from_json([["a", 3]])
+    assert plain.places(Layout.from_json([["b", 1]])) == []
+    assert plain.changed(np.array([1]), Layout.from_json([["b", 1]])).to_json() == [["a", 2], ["b", 1]]
+
+
+def test_the_rows_of_a_partition_follow_each_other(shop: Workshop) -> None:
+    table = table_of(incremental=True, partition_by="month")
+    for number in range(4):
+        rows = ((number * 10 + month, f"2026-{month:02}-0{number + 1}") for month in (3, 1, 2 + number % 2))
+        shop.write(f"data/{number}.csv", text(*rows))
+        version = shop.table(table)
+        months = shop.rows(table, version)["sold_at"].dt.month().to_list()
+        assert months == sorted(months)
+        runs = Layout.from_json(version.manifest.facts["layout"])
+        assert [int((run.partition or "")[-2:]) for run in runs.runs for _ in range(run.rows)] == months
+    shop.write("data/0.csv", text((7, "2026-02-01")))
+    version = shop.table(table)
+    held = shop.rows(table, version)
+    layout = Layout.from_json(version.manifest.facts["layout"])
+    assert held.filter(pl.Series(layout.batches_at(np.arange(held.height))) == "data/0.csv")["sale"].to_list() == [7]
+    assert held["sold_at"].dt.month().is_sorted()

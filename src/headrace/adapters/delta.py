@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from headrace.adapters import delta_commit, delta_compact, delta_log
-from headrace.adapters.delta_change import cut, rest, touched
-from headrace.adapters.delta_draft import ROWS_OF_A_GROUP, RowsDraft, Written
-from headrace.adapters.delta_log import DataFile, Entry, content_digest
-from headrace.adapters.delta_schema import fitted, stored
+from headrace.adapters.delta_draft import RowsDraft
+from headrace.adapters.delta_log import Entry, content_digest
+from headrace.adapters.delta_schema import stored
+from headrace.adapters.delta_work import KEY, Work
 from headrace.adapters.durable import (
     Folders,
-    file_digest,
     link_or_copy,
     storage_errors,
     sync_file,
@@ -39,14 +38,13 @@ from headrace.ports.stores import Change, Difference
 from headrace.ports.work import MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from headrace.adapters.delta_log import Files
     from headrace.ports.stores import Draft
 
 _WHOLE = Change()
 _COMPACTED = "c"  # before the key that a directory of compacted rows is named after
-_KEY = 16  # characters of a key that name a directory
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 
@@ -89,7 +87,7 @@ class DeltaTableStore:
             if made is not None:
                 return made
             with self._scratch.working() as aside:
-                work = _Work(key, name, folder, self._taken(frame, name, change), aside, change)
+                work = Work(key, name, folder, self._taken(frame, name, change), aside, change)
                 return self._begin(work) if base is None else self._grow(work, base)
 
     def _taken(
@@ -129,39 +127,42 @@ class DeltaTableStore:
             return None
         other, before = self._read(base)
         if files[: len(before)] == before:
-            return Difference(None, _scan(directory, files[len(before) :], files))
+            return Difference(None, _scan(directory, files[len(before) :], files), behind=True)
         shared = set(files) & set(before)
         if 2 * sum(file.rows for file in shared) < sum(file.rows for file in files):
             return None
         gone, new = (tuple(file for file in each if file not in shared) for each in (before, files))
-        return Difference(_scan(other, gone, before), _scan(directory, new, files))
+        return Difference(_scan(other, gone, before) if gone else None, _scan(directory, new, files))
 
-    def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
+    def compact(self, key: str, ref: Ref, least: int, parts: Sequence[int] = ()) -> Ref | None:
         """Lay the rows of a version into fewer files: a line of its own begins, without a past, so that it is short.
 
-        Small files at the end become one; large ones are linked, and so are all where there are few files and many
-        commits. The rows are compared before the directory gets its name. Raises HR630 to HR632 when the version is
-        damaged, HR636 and HR637.
+        Small files at the end of each part become one; large ones are linked, and so are all where there are few files
+        and many commits. The rows are compared before the directory gets its name. Raises HR630 to HR632 when the
+        version is damaged, HR636 and HR637.
         """
         directory, files = self._read(ref)
-        small = delta_compact.tail(files)
-        if len(small) < least:
-            if ref.version < delta_compact.COMMITS:
-                return None
-            small = ()
+        merged = delta_compact.merged(files, parts, least)
+        if not merged and ref.version < delta_compact.COMMITS:
+            return None
         with storage_errors(self._root):
             made, _ = self._made(directory.parent, _COMPACTED + key)
             if made is not None:
                 return made
-            delta_log.check_files(directory, small, content=True)
             with self._scratch.working() as aside:
-                rows = self.draft(directory.parent.name)
-                rows.add(next(delta_compact.frames(directory, files[:1])).head(0))
-                rows.extend(delta_compact.frames(directory, small))
-                work = _Work(_COMPACTED + key, directory.parent.name, directory.parent, rows, aside, _WHOLE)
-                added = work.files() if small else ()
-                delta_compact.check_same(directory, small, aside, added)
-                return self._begin(work, directory, files[: len(files) - len(small)] + added, added)
+                rows = pl.DataFrame(schema=pl.read_parquet_schema(directory / files[0].name))
+                work = Work(_COMPACTED + key, directory.parent.name, directory.parent, rows, aside, _WHOLE)
+                laid = [self._merged(work, directory, small, number) for number, small in enumerate(merged)]
+                return self._begin(work, directory, delta_compact.after(files, merged, laid), tuple(chain(*laid)))
+
+    def _merged(self, work: Work, directory: Path, small: Files, number: int) -> Files:
+        """The rows of some files that follow each other, in fewer of them."""
+        delta_log.check_files(directory, small, content=True)
+        rows = self.draft(work.name)
+        rows.extend(delta_compact.frames(directory, small))
+        added = work.drafted(rows, f"g{number}-")
+        delta_compact.check_same(directory, small, work.aside, added)
+        return added
 
     def verify(self, ref: Ref) -> None:
         """Read every byte of a version. Raises HR630, HR631 or HR632 unless it is what was written."""
@@ -201,7 +202,7 @@ class DeltaTableStore:
         delta_log.check_files(directory, files, content=False)
         return directory, files
 
-    def _grow(self, work: _Work, base: Ref) -> Ref:
+    def _grow(self, work: Work, base: Ref) -> Ref:
         """Commit to the line of the base, or fork it."""
         directory, files = self._read(base)
         work = work.fitted(pl.read_parquet_schema(directory / files[0].name))
@@ -213,7 +214,7 @@ class DeltaTableStore:
             adopted = self._changed(directory, version, files, entry, work)
         return adopted or self._begin(work, directory, entry.after(files), entry.files)
 
-    def _changed(self, directory: Path, version: int, files: Files, entry: Entry, work: _Work) -> Ref | None:
+    def _changed(self, directory: Path, version: int, files: Files, entry: Entry, work: Work) -> Ref | None:
         """Commit on top of the base; None when another commit came first, by another process."""
         handle = delta_commit.handle_at(directory, version - 1)
         if handle is None:
@@ -231,12 +232,12 @@ class DeltaTableStore:
                 (directory / file.name).unlink(missing_ok=True)  # another attempt at this key may have been here too
         return adopted
 
-    def _adopted(self, directory: Path, version: int, files: Files, work: _Work) -> Ref | None:
+    def _adopted(self, directory: Path, version: int, files: Files, work: Work) -> Ref | None:
         """The commit that another attempt at the same key made, if it is one and complete."""
         entry = _intact(directory, version, work.key)
         return None if entry is None else self._settled(directory, version, entry.after(files), work)
 
-    def _settled(self, directory: Path, version: int, files: Files, work: _Work) -> Ref:
+    def _settled(self, directory: Path, version: int, files: Files, work: Work) -> Ref:
         """Put a commit on the disk; the data files that it names are there already."""
         path = delta_log.entry_path(directory, version)
         failpoint("table.sync.before")
@@ -246,7 +247,7 @@ class DeltaTableStore:
         delta_log.write_summary(directory, version, files, work.aside)
         return self._ref(directory, version, files)
 
-    def _begin(self, work: _Work, source: Path | None = None, files: Files = (), added: Files = ()) -> Ref:
+    def _begin(self, work: Work, source: Path | None = None, files: Files = (), added: Files = ()) -> Ref:
         """Build a directory aside, with links to the files of another one, and name it when it is complete."""
         build = work.aside / "table"
         build.mkdir()
@@ -264,7 +265,7 @@ class DeltaTableStore:
         self._folders.make(work.folder)
         return self._named(build, files, work)
 
-    def _named(self, build: Path, files: Files, work: _Work) -> Ref:
+    def _named(self, build: Path, files: Files, work: Work) -> Ref:
         while True:
             made, free = self._made(work.folder, work.key)
             if made is not None:
@@ -284,7 +285,7 @@ class DeltaTableStore:
 
     def _made(self, folder: Path, key: str) -> tuple[Ref | None, Path]:
         """The directory that was begun for a key, and the next free one. One that is damaged is left as it is."""
-        stem = safe_name(key[:_KEY])
+        stem = safe_name(key[:KEY])
         directory = folder / stem
         number = 1
         while True:
@@ -300,73 +301,6 @@ class DeltaTableStore:
 
     def _ref(self, directory: Path, version: int, files: Files) -> Ref:
         return Ref("table", directory.relative_to(self._root).as_posix(), content_digest(files), version)
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One write: for which key and name, into which folder, which rows, a folder to build in, and the change."""
-
-    key: str
-    name: str
-    folder: Path
-    rows: pl.DataFrame | RowsDraft
-    aside: Path
-    change: Change
-
-    def fitted(self, base: Mapping[str, pl.DataType]) -> _Work:
-        """The same write, its rows fit to be appended to a base."""
-        if isinstance(self.rows, pl.DataFrame):
-            return replace(self, rows=fitted(self.rows, base, self.name))
-        folder = self.aside / "fitted"
-        folder.mkdir()
-        return replace(self, rows=self.rows.fitted(base, folder))
-
-    def entry(self, directory: Path, base: Files) -> Entry:
-        """The commit on top of a base: what is left of the files that lose rows, and the new rows."""
-        instead: dict[str, str | None] = {}
-        rewritten: list[DataFile] = []
-        for number, (file, gone) in enumerate(touched(base, self.change.less)):
-            left = rest(directory, file, gone)
-            if left.height:
-                rewritten.append(self._file(left, f"{number}-"))
-            instead[file.name] = rewritten[-1].name if left.height else None
-        added = self.files(empty=len(instead) == len(base) and not rewritten)
-        return Entry(self.key, (*rewritten, *added), instead)
-
-    def files(self, *, empty: bool = True) -> Files:
-        """Write the new rows as files, on the disk; with `empty`, at least one."""
-        if not isinstance(self.rows, pl.DataFrame):
-            return self._drafted(self.rows) if empty or self.rows.height else ()
-        pieces = list(cut(self.rows, self.change.pieces)) or ([self.rows] if empty else [])
-        names = [""] if len(pieces) == 1 else [f"p{number}-" for number in range(len(pieces))]
-        return tuple(self._file(rows, name) for rows, name in zip(pieces, names, strict=True))
-
-    def _drafted(self, draft: RowsDraft) -> Files:
-        """The files of a draft, with their names."""
-        written = draft.files()
-        infixes = [""] if len(written) == 1 else [f"p{number}-" for number in range(len(written))]
-        return tuple(self._called(file, infix) for file, infix in zip(written, infixes, strict=True))
-
-    def _called(self, written: Written, infix: str) -> DataFile:
-        """Give a file that is on the disk its name, in the folder to build in."""
-        name = f"{safe_name(self.key[:_KEY])}-{infix}{written.sha256[:_KEY]}.parquet"
-        written.path.rename(self.aside / name)
-        return DataFile(name, written.size, written.sha256, written.rows)
-
-    def _file(self, rows: pl.DataFrame, infix: str) -> DataFile:
-        """Write rows as a file, on the disk; equal rows give equal bytes, however they lie in memory."""
-        path = self.aside / "rows"
-        rows.rechunk().write_parquet(path, row_group_size=ROWS_OF_A_GROUP)
-        sync_file(path)
-        return self._called(Written(path, path.stat().st_size, file_digest(path), rows.height), infix)
-
-    def place(self, files: Files, directory: Path) -> None:
-        """Give the written files a name in a directory, where a crashed attempt may have left the same."""
-        for file in files:
-            link = self.aside / f"{file.name}.link"
-            link_or_copy(self.aside / file.name, link)
-            link.replace(directory / file.name)
-            link.unlink(missing_ok=True)  # renaming one link of a file over another one leaves both
 
 
 def _scan(directory: Path, files: Files, whole: Files) -> pl.LazyFrame:

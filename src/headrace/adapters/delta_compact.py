@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,7 +11,7 @@ import polars as pl
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from headrace.adapters.delta_log import Files
@@ -34,6 +36,27 @@ def tail(files: Files) -> Files:
         size += file.size
         count += 1
     return files[len(files) - count :]
+
+
+def merged(files: Files, parts: Sequence[int], least: int) -> list[Files]:
+    """The files that are to become one, at the end of each part, where they are so many; parts begin with a file."""
+    found: list[Files] = []
+    begin = 0
+    rows = list(accumulate(file.rows for file in files))
+    for end in accumulate(parts or [rows[-1]]):
+        after = bisect_right(rows, end)
+        small = tail(files[begin:after])
+        if len(small) >= least:
+            found.append(small)
+        begin = after
+    return found
+
+
+def after(files: Files, gone: Sequence[Files], instead: Sequence[Files]) -> Files:
+    """The files in their order, with others in the place of those that became one."""
+    first = {old[0]: new for old, new in zip(gone, instead, strict=True)}
+    away = set(chain(*gone))
+    return tuple(chain(*(first.get(file, () if file in away else (file,)) for file in files)))
 
 
 def frames(directory: Path, files: Files) -> Iterator[pl.DataFrame]:

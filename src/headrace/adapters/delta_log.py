@@ -44,28 +44,34 @@ class DataFile:
 class Entry:
     """One commit: the key that it was made for, the files that it added, and those that others stand for since.
 
-    `instead` has, for each file that is left out, the name of the added one that stands in its place, or None.
+    `instead` has, for each file that is left out, the name of the added one that stands in its place, or None. `behind`
+    has, for each added file that does not lie at the end, the file before the commit that it follows ("": none).
     """
 
     key: str
     files: Files
     instead: Mapping[str, str | None] = field(default_factory=dict)
+    behind: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         """Plain data, for the commit info."""
-        more = {"instead": dict(self.instead)} if self.instead else {}
+        more = {name: dict(of) for name, of in (("instead", self.instead), ("behind", self.behind)) if of}
         return {"key": self.key, "files": [list(astuple(file)) for file in self.files], **more}
 
     def after(self, files: Files) -> Files:
-        """The files of the version, where those before it were `files`: in their order, new ones at the end."""
-        if not self.instead:
+        """The files of the version, where those before it were `files`: in their order, new ones at their places."""
+        if not self.instead and not self.behind:
             return files + self.files
         added = {file.name: file for file in self.files}
-        placed: list[DataFile] = []
+        following: dict[str, list[DataFile]] = {}
+        for name, before in self.behind.items():
+            following.setdefault(before, []).append(added.pop(name))
+        placed = following.get("", [])
         for file in files:
-            name = self.instead.get(file.name, file.name)
-            if name is not None:
-                placed.append(added.pop(name) if file.name in self.instead else file)
+            stands = self.instead.get(file.name, file.name)
+            if stands is not None:
+                placed.append(added.pop(stands) if file.name in self.instead else file)
+            placed += following.get(file.name, [])
         return (*placed, *added.values())
 
 
@@ -87,7 +93,7 @@ def read_entry(directory: Path, version: int) -> Entry:
         files = tuple(DataFile(*file) for file in info["files"])
         added = [(line["add"]["path"], line["add"]["size"]) for line in lines if "add" in line]
         gone = [line["remove"]["path"] for line in lines if "remove" in line]
-        entry = Entry(info["key"], files, info.get("instead", {}))
+        entry = Entry(info["key"], files, info.get("instead", {}), info.get("behind", {}))
     except FileNotFoundError as error:
         raise HeadraceError("HR630", f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, StopIteration) as error:

@@ -20,23 +20,26 @@ class Change:
     """How a write differs from an append of all rows in one file.
 
     `less`: the rows of the base that are left out, by their numbers from 0 in the order of `scan`, ascending. `pieces`:
-    how many of the new rows each file gets, in order; empty for one file.
+    how many of the new rows each file gets, in order; empty for one file. `places`: for each piece, how many rows of
+    the base lie before it, up to the end of one of its files; empty for all of them.
     """
 
     less: Sequence[int] = ()
     pieces: Sequence[int] = ()
+    places: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What a version of a table has else than another one. Rows that were only written again are in both parts.
 
-    `gone`: rows of the other one; None where all of them are there, and the new ones lie behind them. `new`: rows of
-    this one, in its order.
+    `gone`: rows of the other one; None where all of them are there. `new`: rows of this one, in its order. `behind`:
+    whether these lie behind all others.
     """
 
     gone: pl.LazyFrame | None
     new: pl.LazyFrame
+    behind: bool = False
 
 
 _WHOLE: Final = Change()
@@ -90,8 +93,8 @@ class TableStore(Protocol):
         """Write rows as table `name` for `key`, durably: all of it, or `base` plus these rows, changed as told.
 
         A draft is used up by it; other rows than those of a frame are taken piece by piece. Rows lie in the order of
-        the base, and the new ones after them. Files of the base that lose no row are not written again. Writing the
-        same key, name, base and change twice answers the reference of the first write.
+        the base, and the new ones after them, or where the change says. Files of the base that lose no row are not
+        written again. Writing the same key, name, base and change twice answers the reference of the first write.
         """
 
     def scan(self, ref: Ref) -> pl.LazyFrame:
@@ -100,11 +103,12 @@ class TableStore(Protocol):
     def files(self, ref: Ref) -> Sequence[str]:
         """The Parquet files of exactly this version, in the order of its rows, for engines that read them."""
 
-    def compact(self, key: str, ref: Ref, least: int) -> Ref | None:
+    def compact(self, key: str, ref: Ref, least: int, parts: Sequence[int] = ()) -> Ref | None:
         """Lay the rows of the version of a key into fewer files, in a directory of its own; `ref` stays as it is.
 
-        None where fewer than `least` files would become one, and there are few commits. A second time answers what the
-        first time made.
+        `parts`: how many rows each part has that keeps files of its own, in order; empty for one part. None where
+        fewer than `least` files of no part would become one, and there are few commits. A second time answers what
+        the first time made.
         """
 
     def difference(self, ref: Ref, base: Ref) -> Difference | None:

@@ -71,7 +71,7 @@ class OtherProject:
             if self._ledger.live([key]):
                 raise
             return False
-        return difference is not None and difference.gone is None
+        return difference is not None and difference.behind
 
 
 @contextmanager

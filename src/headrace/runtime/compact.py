@@ -7,6 +7,7 @@ versions and for whoever reads there, until `gc` finds that nothing needs it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from headrace.ports.failpoints import failpoint
@@ -23,6 +24,9 @@ COMMITS = 64
 """After so many commits to one directory an apply compacts a table that it has published."""
 FEWEST = 2
 """Fewer files than these cannot become one."""
+_LAID = "table"
+"""The output whose rows the fact `layout` tells of: runs of rows, each with its batch, how many, and its partition."""
+_ROWS, _PARTITION = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def compact(ledger: Ledger, stores: Stores, versions: Iterable[Version], commits
     done = []
     for version in versions:
         before = version.manifest.outputs
-        outputs = {name: _compacted(version, ref, stores, commits) for name, ref in before.items()}
+        outputs = {name: _compacted(version, name, stores, commits) for name in before}
         moved = tuple(sorted(name for name, ref in outputs.items() if ref != before[name]))
         if not moved:
             continue
@@ -54,13 +58,16 @@ def compact(ledger: Ledger, stores: Stores, versions: Iterable[Version], commits
     return done
 
 
-def _compacted(version: Version, ref: Ref, stores: Stores, commits: int) -> Ref:
+def _compacted(version: Version, name: str, stores: Stores, commits: int) -> Ref:
     """Where the rows of an output lie when it is compacted, if it is worth it."""
-    if ref.store != "table" or ref.version < commits or _parted(version):
+    ref = version.manifest.outputs[name]
+    if ref.store != "table" or ref.version < commits:
         return ref
-    return stores.tables.compact(version.key, ref, FEWEST) or ref
+    parts = _parts(version) if name == _LAID else []
+    return stores.tables.compact(version.key, ref, FEWEST, parts) or ref
 
 
-def _parted(version: Version) -> bool:
-    """Whether the rows lie in files by partition, which they shall go on doing."""
-    return any(len(run) > 2 for run in version.manifest.facts.get("layout", ()))  # noqa: PLR2004 - batch, rows, partition
+def _parts(version: Version) -> list[int]:
+    """How many rows of each partition follow each other, in the order of the rows; empty for a table without."""
+    runs = [run for run in version.manifest.facts.get("layout", ()) if len(run) > _PARTITION]
+    return [sum(run[_ROWS] for run in of) for _, of in groupby(runs, key=lambda run: run[_PARTITION])]

@@ -63,7 +63,10 @@ class Delta:
 
 @dataclass(slots=True)
 class Grown:
-    """A table under construction: what changes of each output, how the rows lie, and what each batch came to."""
+    """A table under construction: what changes of each output, how the rows lie, and what each batch came to.
+
+    `added` are the new rows alone, and `places` where each piece of them goes among those of the base.
+    """
 
     clean: Delta
     layout: Layout
@@ -72,6 +75,7 @@ class Grown:
     superseded: Delta | None
     sizes: Sizes
     new_aside: int
+    places: Sequence[int] = ()
     mended: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -191,15 +195,16 @@ class _Making:
         if before is not None and before.superseded is not None and not lost:
             lost = [before.superseded.head(0).collect()]
         rows, added_runs = _arranged(clean, shape)
-        layout = Layout() if before is None else before.layout.without(self.less["clean"])
+        layout = Layout() if before is None else before.layout
         return Grown(
             clean=Delta(rows, self.less["clean"]),
-            layout=layout.plus(added_runs.runs),
+            layout=layout.changed(self.less["clean"], added_runs),
             added=added_runs,
             aside=Delta(pl.concat(aside), self.less["aside"]) if shape.contract is not None else None,
             superseded=Delta(pl.concat(lost), self.less["superseded"]) if shape.upsert is not None else None,
             sizes={batch: _tidy(self.sizes[batch]) for batch in sorted(self.sizes, key=str)},
             new_aside=sum(rows.height for rows in self.aside) - self.again,
+            places=layout.places(added_runs),
         )
 
 

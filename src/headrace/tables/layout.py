@@ -1,4 +1,8 @@
-"""Where the rows of a table lie: which batch, and which partition, each run of them came from, in the stored order."""
+"""Where the rows of a table lie: which batch, and which partition, each run of them came from, in the stored order.
+
+The rows of a partition follow each other, and so do the partitions by name: new rows go behind those of their
+partition. So files of a partition can become one, and the order of the rows stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -66,28 +70,56 @@ class Layout:
         """The batch that each of these rows came from."""
         return [self.runs[place].batch for place in np.searchsorted(self._ends(), numbers, side="right")]
 
-    def without(self, numbers: np.ndarray) -> Layout:
-        """The layout when these rows, ascending, are left out."""
-        if not len(numbers):
-            return self
-        lost = np.bincount(np.searchsorted(self._ends(), numbers, side="right"), minlength=len(self.runs))
-        left = [replace(run, rows=run.rows - int(less)) for run, less in zip(self.runs, lost, strict=True)]
-        return Layout(_joined(left))
-
     def plus(self, runs: Iterable[Run]) -> Layout:
         """The layout when these runs come after it."""
         return Layout(_joined([*self.runs, *runs]))
 
+    def changed(self, numbers: np.ndarray, added: Layout) -> Layout:
+        """The layout when these rows, ascending, are left out, and others come to it, each behind its partition."""
+        coming: dict[int, list[Run]] = {}
+        for run in added.runs:
+            coming.setdefault(self._behind(run.partition), []).append(run)
+        found = coming.get(0, [])
+        for place, run in enumerate(self._less(numbers), start=1):
+            found += [run, *coming.get(place, ())]
+        return Layout(_joined(found))
+
     def pieces(self) -> list[int]:
         """How many rows each file gets: a partition begins a file, and so does a batch when the file is long enough."""
-        found: list[int] = []
-        for _, runs in groupby(self.runs, key=lambda run: run.partition):
-            found.append(0)
+        return [rows for _, rows in self._pieces()]
+
+    def places(self, added: Layout) -> list[int]:
+        """For each piece of what comes to it, how many rows of this layout lie before it; none without partitions."""
+        if not any(run.partition is not None for run in added.runs):
+            return []
+        ends = [0, *self._ends().tolist()]
+        return [ends[self._behind(partition)] for partition, _ in added._pieces()]
+
+    def _pieces(self) -> list[tuple[str | None, int]]:
+        found: list[tuple[str | None, int]] = []
+        for partition, runs in groupby(self.runs, key=lambda run: run.partition):
+            rows = 0
             for run in runs:
-                if found[-1] >= ROWS_OF_A_FILE:
-                    found.append(0)
-                found[-1] += run.rows
+                if rows >= ROWS_OF_A_FILE:
+                    found.append((partition, rows))
+                    rows = 0
+                rows += run.rows
+            found.append((partition, rows))
         return found
+
+    def _behind(self, partition: str | None) -> int:
+        """How many runs lie before new rows of a partition."""
+        if partition is None:
+            return len(self.runs)
+        there = (place for place, run in enumerate(self.runs, start=1) if (run.partition or "") <= partition)
+        return max(there, default=0)
+
+    def _less(self, numbers: np.ndarray) -> list[Run]:
+        """The runs, some perhaps empty, without these rows."""
+        if not len(numbers):
+            return list(self.runs)
+        lost = np.bincount(np.searchsorted(self._ends(), numbers, side="right"), minlength=len(self.runs))
+        return [replace(run, rows=run.rows - int(less)) for run, less in zip(self.runs, lost, strict=True)]
 
     def partitions(self) -> dict[str, int]:
         """The rows of each partition, sorted; empty for a table without."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from headrace.tables.mending import Mending
     from headrace.tables.shape import Shape
 
+_WHOLE = Change()
 TABLE, QUARANTINE, SUPERSEDED = "table", "quarantine", "superseded"
 """The outputs of a version: clean rows; with a contract, those set aside; with upserts, older rows of a key."""
 
@@ -373,14 +375,14 @@ class Table(TracedNode):
         """The outputs, the clean rows last."""
         outputs: dict[str, Ref] = {}
 
-        def put(output: str, name: str, delta: Delta | None, pieces: Sequence[int] = ()) -> None:
+        def put(output: str, name: str, delta: Delta | None, change: Change = _WHOLE) -> None:
             if delta is not None:
-                change = Change(delta.less.tolist(), pieces)  # a draft has files of its own, and comes without pieces
+                change = replace(change, less=delta.less.tolist())
                 outputs[output] = context.stores.tables.write(key, name, delta.rows, old.get(output), change)
 
         put(QUARANTINE, f"{self.name}.{QUARANTINE}", made.aside)
         put(SUPERSEDED, f"{self.name}.{SUPERSEDED}", made.superseded)
-        put(TABLE, self.name, made.clean, made.added.pieces())
+        put(TABLE, self.name, made.clean, Change(pieces=made.added.pieces(), places=made.places))
         return outputs
 
 

@@ -118,7 +118,7 @@ class TableStoreSuite:
             found = store.difference(ref, base)
             expect((found is None) == (expected is None), "what shares little, or is gone, has no difference")
             if found is not None and expected is not None:
-                expect(found.gone is None, "where rows are appended, none is gone")
+                expect(found.gone is None and found.behind, "where rows are appended, none is gone")
                 assert_frame_equal(found.new.collect(), expected)
         for ref, base in ((less, third), (fork, second)):
             found = store.difference(ref, base)
@@ -128,6 +128,21 @@ class TableStoreSuite:
                 left, came = set(found.gone.collect()["number"]), set(found.new.collect()["number"])
                 expect(before - left | came == now, "the rest is what both share")
                 expect(left - came == before - now, "what is in both was only written again")
+
+    def test_rows_go_where_the_change_says(self, tmp_path: Path) -> None:
+        """Each piece behind so many rows of the base, also where rows of the base go; none is gone otherwise."""
+        store = self.make_store(tmp_path)
+        base = store.write(key_of(1), "table", rows(1, 2, 3), change=Change(pieces=(1, 2)))
+        change = Change((), (1, 2, 1, 1), (0, 1, 1, 3))
+        more = store.write(key_of(2), "table", rows(4, 5, 6, 7, 8), base, change)
+        less = store.write(key_of(3), "table", rows(9), more, Change((0, 3), (1,), (1,)))
+        for ref, expected in ((more, rows(4, 1, 5, 6, 7, 2, 3, 8)), (less, rows(9, 1, 5, 7, 2, 3, 8))):
+            assert_frame_equal(self.make_store(tmp_path).scan(ref).collect(), expected)
+            store.verify(ref)
+        found = store.difference(more, base)
+        if found is not None:
+            expect(found.gone is None and not found.behind, "new rows lie between those that are there")
+            assert_frame_equal(found.new.collect(), rows(4, 5, 6, 7, 8))
 
     def test_rows_can_be_left_out_of_the_base(self, tmp_path: Path) -> None:
         """What is left keeps its order, and the new rows come after it; the base stays what it was."""
