@@ -51,7 +51,7 @@ def run(options: Options) -> list[Result]:
     targets = {"headrace": "1.3 x floor", "feast": "5 x Headrace"}
     return [
         Result(f"join, {size}{what}", way, found[key], unit, floor=way == "join_asof", note=notes[way], target=target)
-        for what, key, unit in (("", "seconds", "s"), (", memory", "peak", "MiB"))
+        for what, key, unit in (("", "seconds", "s"), (", of all cores", "cpu", "s"), (", memory", "peak", "MiB"))
         for way, found in ways.items()
         for target in [targets.get(way, "") if key == "seconds" else ""]
     ]

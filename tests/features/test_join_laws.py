@@ -66,6 +66,25 @@ def test_windows_are_what_the_rules_say(rows: list[Row], asked: list[tuple[Entit
                 assert same(row[f"largest_{name}_{word}"], oracle.largest(inside, name))
 
 
+@given(rows_of_a_table, asked_of, delays)
+def test_it_does_not_matter_which_rows_are_left_out_before(
+    rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta
+) -> None:
+    """A deviation keeps all rows in the join; without one, only those are that some window may reach."""
+    features, kinds = aggregates(), table([]).schema
+    all_rows = joined(labels(asked), windows_of(table(rows), delay, features))
+    for over in OVERS.values():
+        few = {
+            name: each
+            for name, each in features.items()
+            if each.over == over and not (each.column and each.scaled(kinds[each.column]))
+        }
+        assert {each.word for each in few.values()} > {"count", "total", "mean", "latest", "distinct", "smallest"}
+        some_rows = joined(labels(asked), windows_of(table(rows), delay, few))
+        for one, other in zip(all_rows, some_rows, strict=True):
+            assert all(same(other[name], one[name]) for name in few)
+
+
 @given(rows_of_a_table, asked_of, delays, ttls)
 def test_the_newest_row_is_what_the_rules_say(
     rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta, ttl: timedelta | None

@@ -46,6 +46,10 @@ class Aggregate(ABC):
     def measure(self, window: Window) -> pl.Series:
         """The feature for each label row."""
 
+    def scaled(self, column: pl.DataType) -> bool:  # noqa: ARG002 - few are
+        """Whether its last bits depend on all values of a column of this type, by the unit they are counted in."""
+        return False
+
 
 class Count(Aggregate):
     """How many rows."""
@@ -76,6 +80,10 @@ class Mean(Aggregate):
         """The exact sum, divided by the number of values."""
         return window.mean(str(self.column))
 
+    def scaled(self, column: pl.DataType) -> bool:
+        """With floats."""
+        return column.is_float()
+
 
 class Total(Aggregate):
     """The sum of a column of numbers; of true and false, how many are true."""
@@ -91,6 +99,10 @@ class Total(Aggregate):
         """The exact sum, rounded once. Raises HR456 where a sum of integers needs more than 64 bits."""
         return window.total(str(self.column))
 
+    def scaled(self, column: pl.DataType) -> bool:
+        """With floats."""
+        return column.is_float()
+
 
 class Std(Aggregate):
     """How far the values of a column of numbers spread about their mean."""
@@ -105,6 +117,10 @@ class Std(Aggregate):
     def measure(self, window: Window) -> pl.Series:
         """The sample deviation (see `spread`)."""
         return window.deviation(str(self.column))
+
+    def scaled(self, column: pl.DataType) -> bool:  # noqa: ARG002 - whole numbers that lie far apart are scaled, too
+        """Always."""
+        return True
 
 
 class Smallest(Aggregate):

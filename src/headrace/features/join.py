@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, did_you_mean
+from headrace.features.asked import Asked
 from headrace.features.moments import VISIBLE_AT, moment
-from headrace.features.windows import Layout, Sight, Window
+from headrace.features.windows import Layout, Sight, Window, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,16 +74,30 @@ def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Itera
     import polars as pl
 
     _refuse_missing(view.on, labels, f"the entity of {view.name}")
-    rows = in_order(view)
-    ours, theirs = _alike(rows, labels, view)
+    kinds = _common_kinds(labels, view)
+    named = zip(view.on, kinds.items(), strict=True)
+    theirs = labels.select(pl.col(column).cast(kind).alias(name) for column, (name, kind) in named)
     known = cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    rows = in_order(view, _asked(theirs.filter(known), cutoffs.filter(known), view))
+    ours = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
     sight = Sight(Layout(rows, ours), theirs, cutoffs.fill_null(0).to_numpy(), known.to_numpy())
     windows = {over: Window(sight, over) for over in {each.over for each in view.features.values()}}
     for name, each in view.features.items():
         yield each.measure(windows[each.over]).alias(view.prefix + name)
 
 
-def in_order(view: ViewRows) -> pl.DataFrame:
+def _asked(entities: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Asked | None:
+    """What labels can see of a view; None where a feature is counted in a unit that all rows have a part in."""
+    kinds = view.rows.lazy().collect_schema()
+    features = view.features.values()
+    if any(each.column is not None and each.scaled(kinds[each.column]) for each in features):
+        return None
+    overs = [each.over for each in features]
+    longest = None if None in overs else max((microseconds(over) for over in overs if over is not None), default=0)
+    return Asked(entities, cutoffs.to_numpy(), longest)
+
+
+def in_order(view: ViewRows, asked: Asked | None = None) -> pl.DataFrame:
     """The rows by visible time; what is sorted already, as stored rows are, is not sorted again."""
     import polars as pl
 
@@ -90,27 +105,26 @@ def in_order(view: ViewRows) -> pl.DataFrame:
     wanted = dict.fromkeys((*view.entity, *(each.column for each in view.features.values() if each.column)))
     kind = lazy.collect_schema()[VISIBLE_AT]
     time = moment(VISIBLE_AT, kind, what=f"the visible time of {view.name}", up=True)
-    rows = lazy.select(*wanted, time.alias(VISIBLE_AT)).collect()
+    seen = lazy if asked is None else lazy.filter(asked.rows(view.entity, time))
+    rows = seen.select(*wanted, time.alias(VISIBLE_AT)).collect().rechunk()  # one piece: rows are gathered from it
     times = rows.get_column(VISIBLE_AT)
     if times.null_count() or not times.is_sorted():
         return rows.filter(pl.col(VISIBLE_AT).is_not_null()).sort(VISIBLE_AT, maintain_order=True)
     return rows
 
 
-def _alike(rows: pl.DataFrame, labels: pl.DataFrame, view: ViewRows) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The entities of the rows and those of the labels, under the names of the view, in types that can be compared."""
-    import polars as pl
-
-    ours, theirs = [], []
+def _common_kinds(labels: pl.DataFrame, view: ViewRows) -> dict[str, pl.DataType]:
+    """The types in which the entities of the rows and those of the labels are compared, by the names of the view."""
+    schema = view.rows.lazy().collect_schema()
+    found = {}
     for name, column in zip(view.entity, view.on, strict=True):
-        kinds = rows.schema[name], labels.schema[column]
+        kinds = schema[name], labels.schema[column]
         kind = _common(*kinds)
         if kind is None:
             what = f"{column!r} of the labels is {kinds[1]}, {name!r} of {view.name} is {kinds[0]}"
             raise HeadraceError("HR453", what)
-        ours.append(rows.get_column(name).cast(kind))
-        theirs.append(labels.get_column(column).cast(kind).alias(name))
-    return pl.DataFrame(ours), pl.DataFrame(theirs)
+        found[name] = kind
+    return found
 
 
 def _common(ours: pl.DataType, theirs: pl.DataType) -> pl.DataType | None:

@@ -45,6 +45,8 @@ def moment(column: str, dtype: pl.DataType, *, what: str, up: bool = False) -> p
         return time.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if not isinstance(dtype, pl.Datetime):
         raise HeadraceError("HR455", f"{what} {column!r} is of type {dtype}")
+    if dtype == pl.Datetime("us", "UTC"):
+        return time  # as it is, so that a filter of it can skip parts of files
     time = time.dt.replace_time_zone("UTC") if dtype.time_zone is None else time.dt.convert_time_zone("UTC")
     if dtype.time_unit != "ns":
         return time.dt.cast_time_unit("us")

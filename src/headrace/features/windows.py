@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
+from headrace.features.grouping import entity_by_entity, numbered
 from headrace.features.moments import VISIBLE_AT
 from headrace.features.runs import alike, extremes, smaller
 from headrace.features.spread import spread_of
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     Positions = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-_GROUP = "_group"
-_POSITION = "_position"
 _SIGNIFICANT = 126
 
 
@@ -87,19 +86,16 @@ class Layout:
 
     def __init__(self, rows: pl.DataFrame, entities: pl.DataFrame) -> None:
         import numpy as np
-        import polars as pl
 
         self.rows = rows
         self.times: Positions = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
-        names = entities.columns
-        runs = entities.lazy().with_row_index(_POSITION).group_by(names, maintain_order=True).agg(_POSITION).collect()
-        self._groups = runs.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias(_GROUP))
-        lengths = runs.select(pl.col(_POSITION).list.len()).to_series().to_numpy()
-        self.order: Positions = runs.get_column(_POSITION).explode(empty_as_null=False).cast(pl.Int64).to_numpy()
+        self.order, starts = entity_by_entity(entities)
         # Where each entity begins. The last place, which -1 finds as well, is for entities without rows.
-        self.starts: Positions = np.append(np.cumsum(lengths, dtype=np.int64) - lengths, 0)
+        self.starts: Positions = np.append(starts, 0)
+        self._first = entities[self.order[starts]]
         # A row is found by one number: that of its entity times the number of rows, plus its position by time.
-        self.keys: Positions = np.repeat(np.arange(runs.height, dtype=np.int64) * rows.height, lengths) + self.order
+        lengths = np.diff(np.append(starts, rows.height))
+        self.keys: Positions = np.repeat(np.arange(len(starts), dtype=np.int64) * rows.height, lengths) + self.order
         self._sums: dict[str, Sums] = {}
         self._spreads: dict[str, Spread] = {}
         self._repeats: dict[str, Repeats] = {}
@@ -107,8 +103,7 @@ class Layout:
 
     def groups(self, entities: pl.DataFrame) -> Positions:
         """The number of each label's entity; -1 where the view has no row of it, or where it is null."""
-        found = entities.join(self._groups, on=entities.columns, how="left", maintain_order="left")
-        return found.get_column(_GROUP).fill_null(-1).to_numpy()
+        return numbered(entities, self._first)
 
     def sums(self, column: str) -> Sums:
         """The prefix sums of a column, made once."""
@@ -159,7 +154,6 @@ class Sight:
     """
 
     def __init__(self, layout: Layout, entities: pl.DataFrame, cutoffs: Positions, known: Flags) -> None:
-        import numpy as np
 
         self.layout = layout
         self.cutoffs = cutoffs
@@ -168,9 +162,9 @@ class Sight:
         self.starts = layout.starts[groups]
         self._keys = groups * layout.rows.height
         # Both searches ask in order, which the cache likes; an earlier cut-off asks in the same order.
-        self._by_time = np.argsort(cutoffs)
+        self._by_time = _sorting(cutoffs)
         earlier = _search(layout.times, cutoffs, self._by_time)
-        self._by_key = np.argsort(self._keys + earlier)
+        self._by_key = _sorting(self._keys + earlier)
         self.high = _search(layout.keys, self._keys + earlier, self._by_key)
 
     def low(self, over: timedelta | None) -> Positions:
@@ -308,6 +302,13 @@ def _codes(values: pl.Series) -> Positions:
         values = values.cast(pl.String).cast(pl.Categorical).to_physical()
     values = values + 0.0 if values.dtype.is_float() else values.to_physical()  # of two zeros, the one without a sign
     return values.rank("dense").cast(pl.Int64).to_numpy()
+
+
+def _sorting(values: Positions) -> Positions:
+    """The order that sorts values, found on all cores."""
+    import polars as pl
+
+    return pl.Series(values).arg_sort().to_numpy()
 
 
 def _search(sorted_values: Positions, wanted: Positions, order: Positions) -> Positions:
