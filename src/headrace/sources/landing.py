@@ -7,7 +7,6 @@ types; then the rest is only looked at, and the file is read once more with the 
 from __future__ import annotations
 
 import io
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,15 +21,13 @@ from headrace.sources.origin import Landing
 from headrace.sources.parse import parse
 from headrace.sources.pieces import Digested
 from headrace.sources.readers import CsvReader, NdjsonReader, ParquetReader, UndecidedError
+from headrace.sources.sinking import ParquetSink
 from headrace.sources.types import landable
 from headrace.sources.unpack import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from headrace.ports.records import Batch
     from headrace.ports.stores import ArtefactStore
@@ -43,7 +40,6 @@ _PIECES = 64
 """A piece is one part in so many of the memory that may be used: it is there as bytes, text, columns and pages."""
 _LEAST = 2**20
 _STREAMED = ("csv", "ndjson", "parquet")
-_ROWS_OF_A_GROUP = 250_000
 _UNCERTAIN = frozenset({"HR316", "HR330"})
 """Errors that hang on the type of the whole column: a number that no type holds is none in a column of texts."""
 
@@ -123,11 +119,11 @@ def _streamed(arrival: Arrival, store: ArtefactStore) -> Landing:
     folder = store.scratch()
     path = folder / "rows.parquet"
     try:
-        with _Parquet(path) as rows:
+        with ParquetSink(path) as rows:
             types = pass_over.hopeful(rows)
         if types is not None:
             path.unlink(missing_ok=True)
-            with _Parquet(path) as rows:
+            with ParquetSink(path) as rows:
                 pass_over.certain(rows, types)
         ref = store.adopt(path, ".parquet")
     finally:
@@ -146,7 +142,7 @@ class _Pass:
         inside = {column: of for column, of in self._spec.schema.items() if column not in self._keys}
         self._reader = _reader(arrival, replace(self._spec, schema=inside))
 
-    def hopeful(self, rows: _Parquet) -> Types | None:
+    def hopeful(self, rows: ParquetSink) -> Types | None:
         """Write the rows with the types of the first ones. Where that does not hold: the types that all have."""
         types: Types | None = None
         holds = True
@@ -163,7 +159,7 @@ class _Pass:
         self._reader.finish(types or {})
         return None if holds else types
 
-    def certain(self, rows: _Parquet, types: Types) -> None:
+    def certain(self, rows: ParquetSink, types: Types) -> None:
         """Write the rows with types that all of them have."""
         with self._arrival.read() as file:
             for piece in self._reader.pieces(file):
@@ -212,51 +208,6 @@ def _reader(arrival: Arrival, spec: FileSpec) -> Reader:
         return ParquetReader(name, spec, size)
     reader = CsvReader if kind.format == "csv" else NdjsonReader
     return reader(name, arrival.batch.size, spec, kind, size)
-
-
-class _Parquet:
-    """A Parquet file that grows by frames of one schema; a thread of its own writes while the next ones are read."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._pending: Future[None] | None = None
-        self._writer: Any = None
-        self.schema: Mapping[str, str] = {}
-        self.count = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._settle()
-        finally:
-            self._thread.shutdown()
-            if self._writer is not None:
-                self._writer.close()
-
-    def add(self, frame: pl.DataFrame) -> None:
-        """Write some more rows, soon."""
-        self._settle()
-        self.schema = self.schema or _texts(frame)
-        self.count += frame.height
-        self._pending = self._thread.submit(self._write, frame)
-
-    def _settle(self) -> None:
-        """Wait until what was given is written."""
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
-
-    def _write(self, frame: pl.DataFrame) -> None:
-        import pyarrow.parquet as pq
-
-        table = frame.to_arrow()
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="lz4")
-        self._writer.write_table(table, row_group_size=_ROWS_OF_A_GROUP)
 
 
 def _texts(frame: pl.DataFrame) -> dict[str, str]:
