@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Types = Mapping[str, pl.DataType]
 
 
-_HEAD = 2**20
+_HEAD = 2**18
 """Bytes."""
 
 

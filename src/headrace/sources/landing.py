@@ -21,7 +21,7 @@ from headrace.sources.origin import Landing
 from headrace.sources.parse import parse
 from headrace.sources.pieces import Digested
 from headrace.sources.readers import CsvReader, NdjsonReader, ParquetReader, UndecidedError
-from headrace.sources.sinking import ParquetSink
+from headrace.sources.sinking import ParquetSink, ahead
 from headrace.sources.types import landable
 from headrace.sources.unpack import unpacked
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 _PIECES = 64
 """A piece is one part in so many of the memory that may be used: it is there as bytes, text, columns and pages."""
-_LEAST = 2**20
+_LEAST, _MOST = 2**20, 2**23
+"""Bytes of a piece. Larger ones are slower: their memory is given back to the system, and asked for again."""
 _STREAMED = ("csv", "ndjson", "parquet")
 _UNCERTAIN = frozenset({"HR316", "HR330"})
 """Errors that hang on the type of the whole column: a number that no type holds is none in a column of texts."""
@@ -56,7 +57,7 @@ class Arrival:
     @property
     def piece(self) -> int:
         """Bytes of one piece."""
-        return max(_LEAST, self.memory // _PIECES)
+        return min(max(_LEAST, self.memory // _PIECES), _MOST)
 
     @contextmanager
     def read(self) -> Iterator[Digested]:
@@ -119,11 +120,11 @@ def _streamed(arrival: Arrival, store: ArtefactStore) -> Landing:
     folder = store.scratch()
     path = folder / "rows.parquet"
     try:
-        with ParquetSink(path) as rows:
+        with ParquetSink(path, arrival.memory // _PIECES) as rows:
             types = pass_over.hopeful(rows)
         if types is not None:
             path.unlink(missing_ok=True)
-            with ParquetSink(path) as rows:
+            with ParquetSink(path, arrival.memory // _PIECES) as rows:
                 pass_over.certain(rows, types)
         ref = store.adopt(path, ".parquet")
     finally:
@@ -146,8 +147,8 @@ class _Pass:
         """Write the rows with the types of the first ones. Where that does not hold: the types that all have."""
         types: Types | None = None
         holds = True
-        with self._arrival.read() as file:
-            for piece in self._reader.pieces(file):
+        with self._arrival.read() as file, ahead(self._reader.pieces(file)) as pieces:
+            for piece in pieces:
                 found = self._fitting(piece, types)
                 if found is None:
                     holds = False
@@ -161,8 +162,8 @@ class _Pass:
 
     def certain(self, rows: ParquetSink, types: Types) -> None:
         """Write the rows with types that all of them have."""
-        with self._arrival.read() as file:
-            for piece in self._reader.pieces(file):
+        with self._arrival.read() as file, ahead(self._reader.pieces(file)) as pieces:
+            for piece in pieces:
                 try:
                     rows.add(self._whole(self._reader.rows(piece, types), types))
                 except OtherTypesError:

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from headrace.errors import HeadraceError
-from headrace.sources.texts import FIX_ORDER, ORDERS, Text, header_of, last_end, utf8
+from headrace.sources.texts import BOM, FIX_ORDER, ORDERS, Text, header_of, last_end, utf8
 from headrace.sources.unpack import stream
 
 if TYPE_CHECKING:
@@ -64,14 +64,13 @@ def line_pieces(name: str, file: Digested, packed: int, spec: FileSpec, kind: Ki
     chunks = stream(name, file, packed, kind.compression, spec.limits, size)
     if encoding != "utf-8":
         chunks = _decoded(name, chunks, encoding)
+    mark = quote.encode() if quote else None
     header = header_of(dialect) if csv and not dialect.header else b""
     before = 0
-    for lines in _whole_lines(chunks, quote.encode() if quote else None):
-        plain = utf8(name, lines, before=before)
-        yield Text(header + plain, header.count(b"\n"), before=before)
-        before += plain.count(b"\n")
-        if csv and not header:
-            header = _first_line(plain, quote.encode() if quote else None)
+    for added, lines in _whole_lines(_unmarked(chunks), mark, header, named=csv and not header):
+        text = Text(utf8(name, lines, before=before - added), added, before=before)
+        yield text
+        before += text.newlines - added
 
 
 def _first_line(text: bytes, quote: bytes | None) -> bytes:
@@ -95,17 +94,42 @@ def _line_end(text: bytes, quote: bytes | None, begin: int) -> int:
             return end
 
 
-def _whole_lines(chunks: Iterable[bytes], quote: bytes | None) -> Iterator[bytes]:
-    """The same bytes, cut behind line ends that do not stand in quotation marks."""
+def _unmarked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes without a byte order mark before them."""
+    begin = b""
+    while len(begin) < len(BOM) and (chunk := next(chunks, None)) is not None:
+        begin += chunk
+    yield begin.removeprefix(BOM)
+    yield from chunks
+
+
+def _whole_lines(
+    chunks: Iterable[bytes], quote: bytes | None, header: bytes, *, named: bool
+) -> Iterator[tuple[int, bytes]]:
+    """The same bytes, cut behind line ends that do not stand in quotation marks, each piece after the header.
+
+    `named`: the header is the first line of them all. Each piece comes with how many lines of it are not its own.
+    """
     rest: list[bytes] = []
+    added = header.count(b"\n")
     for chunk in chunks:
-        text = b"".join((*rest, chunk))
-        cut = last_end(text, quote)
-        if cut:
-            yield text[:cut]
-        rest = [text[cut:]] if cut < len(text) else []
-    if rest:
-        yield b"".join(rest)
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            rest.append(chunk)
+            continue
+        text = b"".join((header, *rest, memoryview(chunk)[:end]))
+        cut = last_end(text, quote) if quote is not None and quote in text else len(text)
+        rest = [chunk[end:]]
+        if cut < len(text):
+            rest.insert(0, text[max(cut, len(header)) :])
+            text = text[:cut]
+        if cut > len(header):
+            yield added, text
+            if named:
+                header, named = _first_line(text, quote), False
+                added = header.count(b"\n")
+    if any(rest):
+        yield added, b"".join((header, *rest))
 
 
 def _decoded(name: str, chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:

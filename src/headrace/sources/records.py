@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from headrace.errors import HeadraceError
+from headrace.sources.texts import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,12 +58,11 @@ def plain_records(name: str, source: Text, dialect: Dialect) -> Records | None:
     if source.dropped or (dialect.quote is not None and dialect.quote.encode() in text):
         return None
     head = text[: text.find(b"\n") + 1] or text
-    returns = text.count(b"\r")
-    if not head.strip() or (returns and returns != text.count(b"\r\n")):
+    if not head.strip() or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n")):
         return None
     names = _names(name, head.removesuffix(b"\n"), dialect)
-    rows = text.count(b"\n") - text.endswith(b"\n")
-    if text.count(dialect.separator.encode()) != (len(names) - 1) * (rows + 1):
+    rows = source.newlines - text.endswith(b"\n")
+    if count(text, dialect.separator.encode()) != (len(names) - 1) * (rows + 1):
         return None
     return Records(source, names, rows)
 

@@ -1,10 +1,12 @@
-"""A Parquet file that grows by frames of one schema, written by the streaming engine while the next ones are read."""
+"""What goes on beside the reading of a piece of a file: reading the next one, and writing those before it."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -20,15 +22,31 @@ _PATIENCE = 0.1
 """Seconds between two looks at whether the engine still takes frames: only one that failed does not."""
 
 
-class ParquetSink:
-    """Rows on their way into a Parquet file, which is complete when the block ends without an error.
+@contextmanager
+def ahead(items: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """The same items, each asked for by a thread while the one before it is looked at; none after the block."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        yield _ahead(items, thread)
 
-    A group has as many rows as the first frame, and no more than 250,000: one that waits to be written takes no more
-    memory than a frame does. Equal rows give equal bytes, however they are cut into frames behind the first one.
+
+def _ahead(items: Iterator[Any], thread: ThreadPoolExecutor) -> Iterator[Any]:
+    end = object()
+    coming = thread.submit(next, items, end)
+    while (item := coming.result()) is not end:
+        coming = thread.submit(next, items, end)
+        yield item
+
+
+class ParquetSink:
+    """Frames of one schema on their way into a Parquet file, which is complete when the block ends without an error.
+
+    The streaming engine writes it. A group has no more than 250,000 rows, and takes about as many bytes of memory as
+    `group` says, by the size of the first frame.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, group: int) -> None:
         self._path = path
+        self._group = group
         self._frames: Queue[pl.DataFrame | None] = Queue(maxsize=1)
         self._schema: pl.Schema | None = None
         self._thread: Thread | None = None
@@ -57,13 +75,16 @@ class ParquetSink:
         """Write some more rows, soon. What went wrong with those before is raised here, or when the block ends."""
         if self._schema is None:
             self._schema = frame.schema
-            self._thread = Thread(target=self._write, args=(min(max(frame.height, 1), ROWS_OF_A_GROUP),))
+            self._thread = Thread(target=self._write, args=(self._rows_of_a_group(frame),))
             self._thread.start()
         if frame.schema != self._schema:
             message = f"a piece of {dict(frame.schema)} after one of {dict(self._schema)}"
             raise ValueError(message)
         self.count += frame.height
         self._give(frame)
+
+    def _rows_of_a_group(self, frame: pl.DataFrame) -> int:
+        return min(max(1, self._group * frame.height // max(1, int(frame.estimated_size()))), ROWS_OF_A_GROUP)
 
     def _give(self, frame: pl.DataFrame | None) -> None:
         while self._failure is None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from headrace.sources.options import Dialect
 
-_BOM = b"\xef\xbb\xbf"
+_STRETCH = 2**16
+"""Bytes that are compared at once: few enough for the answers to stay in the cache."""
+BOM = b"\xef\xbb\xbf"
 ORDERS = (b"\xff\xfe", b"\xfe\xff")
 FIX_ORDER = 'Declare encoding="utf-16-le" or encoding="utf-16-be", or write the file with a byte order mark.'
 
@@ -28,6 +33,11 @@ class Text:
     dropped: tuple[int, ...] = ()
     before: int = 0
 
+    @cached_property
+    def newlines(self) -> int:
+        """How many there are, in quotation marks or not."""
+        return count(self.content, b"\n")
+
     def line(self, offset: int) -> int:
         """The line of the file, counted from 1, that holds the byte at an offset."""
         number = 1 + self.content.count(b"\n", 0, offset) - self.added
@@ -36,6 +46,12 @@ class Text:
                 break
             number += 1
         return self.before + max(number, 1)
+
+
+def count(text: bytes, byte: bytes) -> int:
+    """How often a byte occurs: several times as fast as `bytes.count` for one that does often, and without the lock."""
+    data, wanted = np.frombuffer(text, np.uint8), ord(byte)
+    return sum(int(np.count_nonzero(data[at : at + _STRETCH] == wanted)) for at in range(0, len(text), _STRETCH))
 
 
 def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
@@ -52,10 +68,10 @@ def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
 def utf8(name: str, content: bytes, encoding: str = "utf-8", before: int = 0) -> bytes:
     """Content in UTF-8, without a byte order mark. Raises HR308 where it is not in the encoding.
 
-    `before` is how many lines of the file come before it.
+    `before` is how many lines of the file come before it, less those that it begins with and the file does not.
     """
     if encoding == "utf-8":
-        plain = content if before else content.removeprefix(_BOM)
+        plain = content if before else content.removeprefix(BOM)
         if not plain.isascii():
             _decoded(name, plain, encoding, before)
         return plain
