@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.adapters.delta_schema import fitted, stored
-from headrace.adapters.durable import file_digest, sync_file
+from headrace.adapters.durable import file_digest, link_or_copy, storage_errors, sync_file
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from headrace.ports.stores import RowsFile
 
 ROWS_OF_A_GROUP = 250_000
 _ROWS_OF_A_FILE = 1_000_000
@@ -76,6 +78,28 @@ class RowsDraft:
         while self._full():
             self._flush(_ROWS_OF_A_FILE)
 
+    def link(self, file: RowsFile) -> bool:
+        """Take a file as it is, under a second name; False where its columns are not those that would be written.
+
+        Raises HR636 to HR638 and HR642.
+        """
+        empty = pl.read_parquet(file.path, n_rows=0, glob=False, hive_partitioning=False)
+        schema = stored(empty, self._name).schema
+        if list(schema.items()) != list(empty.schema.items()) or self._stored not in (None, schema):
+            return False
+        self.schema, self._stored = self.schema or schema, schema
+        self._waiting = [frame for frame in self._waiting if frame.height]
+        while self._waiting:
+            self._flush(_ROWS_OF_A_FILE)
+        path = self._next()
+        with storage_errors(self._folder):
+            link_or_copy(file.path, path)
+            settled: Future[tuple[int, str]] = Future()
+            settled.set_result((path.stat().st_size, file.sha256))
+        self._files.append((path, file.rows, settled))
+        self.height += file.rows
+        return True
+
     def extend(self, frames: Iterable[pl.DataFrame]) -> None:
         """Take rows of several frames."""
         for frame in frames:
@@ -91,9 +115,11 @@ class RowsDraft:
         return self.lazy().head(count).collect() if count else pl.DataFrame(schema=self._stored)
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """The rows so far, file by file."""
-        for path, _, _ in self._files:
-            yield pl.read_parquet(path, glob=False, hive_partitioning=False)
+        """The rows so far, some at a time."""
+        for path, rows, _ in self._files:
+            scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            for start in range(0, max(rows, 1), ROWS_OF_A_GROUP):
+                yield scan.slice(start, ROWS_OF_A_GROUP).collect()
         yield from self._waiting
 
     def fitted(self, base: Mapping[str, pl.DataType], folder: Path) -> RowsDraft:
@@ -115,6 +141,9 @@ class RowsDraft:
             self._thread.shutdown()
         return found
 
+    def _next(self) -> Path:
+        return self._folder / f"rows{len(self._files)}"
+
     def _full(self) -> bool:
         rows = sum(frame.height for frame in self._waiting)
         return (
@@ -127,8 +156,9 @@ class RowsDraft:
         rest = rows.slice(most)
         rows = rows.head(most).rechunk()
         self._waiting = [rest] if rest.height else []
-        path = self._folder / f"rows{len(self._files)}"
-        rows.write_parquet(path, row_group_size=ROWS_OF_A_GROUP)
+        path = self._next()
+        with storage_errors(self._folder):
+            rows.write_parquet(path, row_group_size=ROWS_OF_A_GROUP)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1)
         self._files.append((path, rows.height, self._thread.submit(_settled, path)))

@@ -45,6 +45,15 @@ class Difference:
 _WHOLE: Final = Change()
 
 
+@dataclass(frozen=True, slots=True)
+class RowsFile:
+    """A Parquet file of another store that is never changed: where it is, its SHA-256, and its rows."""
+
+    path: Path
+    sha256: str
+    rows: int
+
+
 class Draft(Protocol):
     """Rows on their way into a table, taken piece by piece; no more than a part of them is in memory."""
 
@@ -65,6 +74,9 @@ class Draft(Protocol):
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows, which go behind those that are there."""
+
+    def link(self, file: RowsFile) -> bool:
+        """Take the rows of a file by taking the file itself; False where its columns are to be written otherwise."""
 
     def lazy(self) -> pl.LazyFrame:
         """The rows so far, in order."""

@@ -8,6 +8,7 @@ from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Manifest, Observation
+from headrace.ports.stores import RowsFile
 from headrace.sources.admission import acceptance, decision_keys, foretold, judged
 from headrace.sources.changes import ON_CHANGE, check_rule
 from headrace.sources.landed import Lookup, columns_with_nulls
@@ -127,6 +128,17 @@ class Source(RowsNode):
                 for name, text in facts["schema"].items()
             ]
             found.append((batch, frame.select(columns)))
+        return found
+
+    def files(self, version: Version, stores: Stores, ids: Iterable[str] | None = None) -> list[RowsFile] | None:
+        """The files that hold the rows of batches, in order of id; None where they are not read as they are."""
+        facts = version.manifest.facts
+        found = []
+        for batch in sorted(version.manifest.outputs if ids is None else ids):
+            of, ref = facts["batches"][batch], version.manifest.outputs[batch]
+            if not self.of.grows or list(facts["schemas"][of["schema"]].items()) != list(facts["schema"].items()):
+                return None
+            found.append(RowsFile(stores.artefacts.path(ref), ref.digest, of["rows"]))
         return found
 
     def decision_keys(self, candidate: Version, champion: Version | None) -> Sequence[str]:

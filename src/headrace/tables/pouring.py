@@ -1,7 +1,8 @@
 """A large table in one streaming pass: the rows of the function are checked and counted as they come.
 
-Clean rows and those that are set aside are poured into drafts, whose files become those of the table. Of what is to be
-unique only hashes are kept. Where two of them are equal, the rows themselves are compared, in a second pass.
+Clean rows and those that are set aside are poured into drafts, whose files become those of the table. A file that the
+table has as it is is only linked. Of what is to be unique only hashes are kept. Where two of them are equal, the rows
+themselves are compared, in a second pass.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from headrace.tables.breaches import added
 from headrace.tables.frames import failed, is_failure
 from headrace.tables.growing import Delta, Grown
 from headrace.tables.layout import Layout, Run
+from headrace.tables.linking import is_given, scan, warned
 from headrace.tables.making import refuse_other_columns
 from headrace.tables.rules import WARN
 from headrace.tables.seen import Seen
 from headrace.tables.uniqueness import with_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from headrace.graph.node import RowsNode
     from headrace.ports.records import Facts
-    from headrace.ports.stores import Draft
+    from headrace.ports.stores import Draft, RowsFile
     from headrace.ports.work import Context
     from headrace.sources.source import Source
     from headrace.tables.growing import Sizes
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 200_000
 """Rows that are looked at together."""
+ROWS_OF_A_FILE = 1_000_000
+"""A file of more rows than a table store writes into one."""
 _BYTES_OF_A_CELL = 16
 _LARGE = 16
 """Inputs of more than one part in so many of the memory that may be used are poured."""
@@ -49,29 +53,52 @@ def is_large(inputs: Iterable[Facts], memory: int) -> bool:
     return bool(cells * _BYTES_OF_A_CELL > memory // _LARGE)
 
 
-def large_inputs(
-    taken: Sequence[RowsNode], batches: Sequence[str] | None, context: Context
-) -> list[tuple[str | None, list[pl.LazyFrame]]] | None:
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the function is called with: the batch (None: all rows), a frame for each input.
+
+    `files` hold the rows of the only frame, where a table may have such files as they are.
+    """
+
+    batch: str | None
+    frames: Sequence[pl.LazyFrame]
+    files: Sequence[RowsFile] = ()
+
+
+def large_inputs(taken: Sequence[RowsNode], batches: Sequence[str] | None, context: Context) -> list[Inputs] | None:
     """The inputs of the function, once for all rows, or for each of the batches of a source; None for few rows."""
     if not is_large([context.versions[each.name].manifest.facts for each in taken], context.memory):
         return None
     if batches is None:
-        return [(None, [each.read(context.versions[each.name], context.stores) for each in taken])]
+        frames = [each.read(context.versions[each.name], context.stores) for each in taken]
+        return [Inputs(None, frames, _files(taken[0], None, context) if len(taken) == 1 else ())]
     source = cast("Source", taken[0])
-    frames = source.read_batches(context.versions[source.name], context.stores, batches)
-    return [(batch, [frame]) for batch, frame in frames]
+    found = source.read_batches(context.versions[source.name], context.stores, batches)
+    return [Inputs(batch, [frame], _files(source, batch, context)) for batch, frame in found]
 
 
-def poured(
-    recipe: Recipe, shape: Shape, batches: Sequence[tuple[str | None, Sequence[pl.LazyFrame]]], context: Context
-) -> Grown:
-    """A table of batches, each with the inputs of the function."""
+def _files(node: RowsNode, batch: str | None, context: Context) -> list[RowsFile]:
+    """The files that hold the rows of a source as they are read: of one batch, or of all.
+
+    A table of batches may lose rows of one later, and its files are written again then, each at once: only those that
+    it would write itself, by their size, are good for it.
+    """
+    from headrace.sources.source import Source
+
+    if not isinstance(node, Source):
+        return []
+    files = node.files(context.versions[node.name], context.stores, None if batch is None else [batch]) or []
+    return [] if batch is not None and any(file.rows > ROWS_OF_A_FILE for file in files) else files
+
+
+def poured(recipe: Recipe, shape: Shape, batches: Sequence[Inputs], context: Context) -> Grown:
+    """A table of batches."""
     scratch = context.stores.artefacts.scratch()
     try:
         pouring = Pouring(recipe, shape, context.stores.tables.draft, scratch)
-        for number, (batch, inputs) in enumerate(batches):
+        for number, inputs in enumerate(batches):
             context.progress(number, len(batches))
-            pouring.pour(inputs, batch)
+            pouring.pour(inputs)
         context.progress(len(batches), len(batches))
         return pouring.done()
     finally:
@@ -97,10 +124,33 @@ class Pouring:
         rules = sorted(shape.rules, key=lambda rule: rule.answer(shape.answer) == WARN)
         self._seen = {rule: Seen(rule.names, scratch / str(number)) for number, rule in enumerate(rules)}
 
-    def pour(self, inputs: Sequence[pl.LazyFrame], batch: str | None = None) -> None:
+    def pour(self, inputs: Inputs) -> None:
         """Call the function, and take its rows. Raises what `Recipe.rows` raises, and HR414."""
-        came = self._came[batch] = _Came()
-        for chunk in self._chunks(inputs):
+        self._came[inputs.batch] = _Came()
+        result = self._recipe.asked(inputs.frames)
+        if not inputs.files or not is_given(result, inputs.frames[0]):
+            self._take(result, inputs.batch)
+            return
+        for file in inputs.files:
+            if not self._linked(file, inputs.batch):
+                self._take(scan(file.path), inputs.batch)
+
+    def _linked(self, file: RowsFile, batch: str | None) -> bool:
+        """Take a file as it is, if it can be taken so."""
+        counts = warned(file.path, self._recipe)
+        if counts is None or not self._clean.link(file):
+            return False
+        rows = scan(file.path)
+        for names, seen in ((list(rule.names), seen) for rule, seen in self._seen.items()):
+            for chunk in rows.select(names).collect_batches(chunk_size=_CHUNK, maintain_order=True):
+                seen.add(chunk)
+        self._aside.add(self._recipe.checked(rows.head(0).collect(), batch).quarantined)
+        self._add(batch, file.rows, 0, counts)
+        return True
+
+    def _take(self, result: pl.LazyFrame, batch: str | None) -> None:
+        """Take rows, those that break the contract aside."""
+        for chunk in self._chunks(result):
             split = self._recipe.checked(chunk, batch)
             if self._clean.columns:
                 refuse_other_columns(self._shape.name, self._clean.schema, split.clean, (next(iter(self._came)), batch))
@@ -108,9 +158,13 @@ class Pouring:
                 seen.add(split.clean)
             self._clean.add(split.clean)
             self._aside.add(split.quarantined)
-            came.rows += split.clean.height
-            came.aside += split.quarantined.height
-            came.counts = added([came.counts, split.counts])
+            self._add(batch, split.clean.height, split.quarantined.height, split.counts)
+
+    def _add(self, batch: str | None, rows: int, aside: int, counts: Mapping[str, int]) -> None:
+        came = self._came[batch]
+        came.rows += rows
+        came.aside += aside
+        came.counts = added([came.counts, counts])
 
     def done(self) -> Grown:
         """The table, doubles set aside."""
@@ -130,9 +184,8 @@ class Pouring:
         new_aside = sum(came.aside for came in self._came.values())
         return Grown(Delta(self._clean), layout, Layout(), aside, None, sizes, new_aside)
 
-    def _chunks(self, inputs: Sequence[pl.LazyFrame]) -> Iterator[pl.DataFrame]:
+    def _chunks(self, result: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         """What the function returns, at least one chunk. What its query raises becomes HR423."""
-        result = self._recipe.asked(inputs)
         empty = True
         try:
             for chunk in result.collect_batches(chunk_size=_CHUNK, maintain_order=True):
@@ -179,10 +232,7 @@ class Pouring:
         return rows.filter(pl.Series(stays)) if not stays.all() else rows
 
     def _count(self, batch: str | None, rule: Unique, count: int, rows: int) -> None:
-        came = self._came[batch]
-        came.rows += rows
-        came.aside -= rows
-        came.counts = added([came.counts, {rule.text: count}])
+        self._add(batch, rows, -rows, {rule.text: count})
 
     def _doubles(self, doubled: dict[Unique, np.ndarray]) -> tuple[dict[Unique, np.ndarray], dict[Unique, np.ndarray]]:
         """The numbers of the rows that come after another one of the same values: those that go, those that stay.
