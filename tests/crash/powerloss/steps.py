@@ -5,6 +5,7 @@ Run as a program it goes on where the manifests say that it stopped: `python ste
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.manifests import FileManifestStore
 from headrace.adapters.online_lmdb import LmdbOnlineStore
 from headrace.ports.records import Manifest
-from headrace.ports.stores import Stores
+from headrace.ports.stores import RowsFile, Stores
 from headrace.testing.stores import key_of
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Rows to write, whole or on top of an earlier step's, and bytes to store, as bytes or as a file."""
+    """Rows to write, whole or on top of an earlier step's, and bytes to store, as bytes or as a file.
+
+    `linked`: the rows are stored as a file first, and the table takes that file.
+    """
 
     number: int
     values: tuple[int, ...]
     base: int | None = None
     content: bytes | None = None
     file: bytes | None = None
+    linked: bool = False
 
 
 STEPS = (
@@ -44,6 +49,8 @@ STEPS = (
     Step(4, (), base=2, content=b"one"),
     Step(5, (7,), base=4, file=b"five"),
     Step(6, (8,), base=3),
+    Step(7, (9, 10), linked=True),
+    Step(8, (11,), base=7, linked=True),
 )
 
 
@@ -69,8 +76,21 @@ def perform(stores: Stores, step: Step) -> None:
         path.write_bytes(step.file)
         outputs["file"] = stores.artefacts.adopt(path)
     rows = pl.DataFrame({"value": pl.Series(step.values, dtype=pl.Int64)})
-    outputs["rows"] = stores.tables.write(key, "table", rows, _base(stores, step))
+    if step.linked:
+        outputs["content"] = stores.artefacts.put(_parquet(rows), ".parquet")
+        draft = stores.tables.draft("table")
+        landed = RowsFile(stores.artefacts.path(outputs["content"]), outputs["content"].digest, rows.height)
+        assert draft.link(landed)
+        outputs["rows"] = stores.tables.write(key, "table", draft, _base(stores, step))
+    else:
+        outputs["rows"] = stores.tables.write(key, "table", rows, _base(stores, step))
     stores.manifests.put(Manifest(key, outputs))
+
+
+def _parquet(rows: pl.DataFrame) -> bytes:
+    content = io.BytesIO()
+    rows.write_parquet(content)
+    return content.getvalue()
 
 
 def _base(stores: Stores, step: Step) -> Ref | None:
