@@ -143,6 +143,7 @@ def test_parquet(store: FileArtefactStore) -> None:
         ({"encoding": "utf-16"}, "utf-16"),
         ({"encoding": "latin-1", "separator": ";", "decimal": ","}, "latin-1"),
         ({"header": False, "names": ["a", "b", "c"]}, "utf-8"),
+        ({"header": False, "names": ["a", "b", "c"]}, "utf-8-sig"),
         ({"schema": {"b": str}, "null_values": ("-",)}, "utf-8-sig"),
         ({"quote": None}, "utf-8"),
         ({"comment": "#"}, "utf-8"),
@@ -156,13 +157,15 @@ def test_dialects(store: FileArtefactStore, options: dict[str, Any], encoding: s
     agree(store, "f.csv", text.encode(encoding), files("*.csv", **options), 50)
 
 
+@pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("broken", [b"1\n", b"1,2,3\n", b'1,a"b\n', b"1,\xff\n", b"1,a\rb\n"])
-def test_errors_name_the_line_of_the_file(store: FileArtefactStore, broken: bytes) -> None:
-    content = b"a,b\n" + b"1,2\n" * 40 + broken + b"3,4\n" * 5
+def test_errors_name_the_line_of_the_file(store: FileArtefactStore, broken: bytes, *, header: bool) -> None:
+    content = (b"a,b\n" if header else b"0,0\n") + b"1,2\n" * 40 + broken + b"3,4\n" * 5
+    spec = files("*.csv") if header else files("*.csv", header=False, names=["a", "b"])
     with pytest.raises(HeadraceError) as at_once:
-        parse("f.csv", content, files("*.csv"))
+        parse("f.csv", content, spec)
     with pytest.raises(HeadraceError) as found:
-        landed(store, "f.csv", content, files("*.csv"))
+        landed(store, "f.csv", content, spec)
     assert (found.value.code, found.value.what) == (at_once.value.code, at_once.value.what)
     assert "line 42" in found.value.what
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -35,6 +36,26 @@ def _ahead(items: Iterator[Any], thread: ThreadPoolExecutor) -> Iterator[Any]:
     while (item := coming.result()) is not end:
         coming = thread.submit(next, items, end)
         yield item
+
+
+class _Unfailing(io.RawIOBase):
+    """A file that keeps what goes wrong to itself: with an error of a write the engine would wait for ever."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.failure: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:  # noqa: ANN401 - whatever has bytes
+        left = memoryview(content)
+        try:
+            while self.failure is None and left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.failure = error
+        return len(content)
 
 
 class ParquetSink:
@@ -97,13 +118,18 @@ class ParquetSink:
             raise self._failure
 
     def _write(self, group: int) -> None:
+        rows = register_io_source(self._taken, schema=self._schema or pl.Schema())
         try:
-            rows = register_io_source(self._taken, schema=self._schema or pl.Schema())
-            rows.sink_parquet(self._path, compression="lz4", row_group_size=group, maintain_order=True)
+            with self._path.open("wb", buffering=0) as file, _Unfailing(file) as target:
+                self._target = target
+                rows.sink_parquet(
+                    cast("IO[bytes]", target), compression="lz4", row_group_size=group, maintain_order=True
+                )
+            self._failure = target.failure
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that gives the frames
             self._failure = error
 
     def _taken(self, *_: object) -> Iterator[pl.DataFrame]:
         """The frames as they come; columns or rows are never picked, as the query does nothing but write."""
-        while (frame := self._frames.get()) is not None:
+        while (frame := self._frames.get()) is not None and self._target.failure is None:
             yield frame

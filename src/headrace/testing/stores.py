@@ -10,6 +10,7 @@ its name to tell one test from another.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from headrace.ports.records import Manifest, Ref
-from headrace.ports.stores import Change
+from headrace.ports.stores import Change, RowsFile
 from headrace.testing.expectations import expect, expect_coded
 
 if TYPE_CHECKING:
@@ -179,6 +180,29 @@ class TableStoreSuite:
         expect(draft.columns == rows().columns and draft.schema == rows().schema, "a draft has the columns of its rows")
         third = store.write(key_of(3), "table", draft, second)
         for ref, expected in ((base, rows(0, 1)), (second, rows(0, 1, 2, 3)), (third, rows(*range(7)))):
+            assert_frame_equal(store.scan(ref).collect(), expected)
+            store.verify(ref)
+
+    def test_a_draft_takes_a_file_as_it_is(self, tmp_path: Path) -> None:
+        """Behind the rows that came before it, if its columns are those; neither harms the other when it goes."""
+        store = self.make_store(tmp_path)
+        file, other = tmp_path / "landed.parquet", tmp_path / "other.parquet"
+        rows(2, 3).write_parquet(file)
+        rows(5).select(pl.all().name.suffix("_")).write_parquet(other)
+        landed = RowsFile(file, hashlib.sha256(file.read_bytes()).hexdigest(), 2)
+        draft = store.draft("table")
+        draft.add(rows(1))
+        expect(draft.link(landed), "a file of the same columns is taken")
+        expect(not draft.link(RowsFile(other, "", 1)), "a file of other columns is not")
+        draft.add(rows(4))
+        assert_frame_equal(draft.lazy().collect(), rows(1, 2, 3, 4))
+        assert_frame_equal(pl.concat(draft.frames()), rows(1, 2, 3, 4))
+        first = store.write(key_of(1), "table", draft)
+        again = store.draft("table")
+        expect(again.link(landed), "a file can be taken twice")
+        second = store.write(key_of(2), "table", again, first)
+        file.unlink()
+        for ref, expected in ((first, rows(1, 2, 3, 4)), (second, rows(1, 2, 3, 4, 2, 3))):
             assert_frame_equal(store.scan(ref).collect(), expected)
             store.verify(ref)
 
