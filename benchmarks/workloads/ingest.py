@@ -1,6 +1,6 @@
-"""One CSV file to a committed table with a contract: `python -m benchmarks.workloads.ingest FOLDER FILE`.
+"""One CSV file to a committed table with a contract: `python -m benchmarks.workloads.ingest CSV FOLDER ANSWER`.
 
-The folder is that of a project with the file in it (`lay_out`). FILE gets the seconds from the start of the apply,
+The folder becomes that of a project with the file in it. ANSWER gets the seconds from the start of the apply,
 planning included, until the table is published, and how many rows it has.
 """
 
@@ -59,7 +59,10 @@ def warm_up():
 """
 
 
-def lay_out(folder: Path, csv: Path, memory: str) -> None:
+_MEMORY = "2GiB"
+
+
+def lay_out(folder: Path, csv: Path, memory: str = _MEMORY) -> None:
     """Write the project into a new folder; the file gets a second name there."""
     (folder / "data").mkdir(parents=True)
     (folder / "data" / csv.name).hardlink_to(csv)
@@ -70,7 +73,8 @@ def lay_out(folder: Path, csv: Path, memory: str) -> None:
 
 def main() -> None:
     """Apply a task, which warms the worker up, and then the rest."""
-    folder, file = Path(sys.argv[1]), Path(sys.argv[2])
+    csv, folder, file = (Path(each) for each in sys.argv[1:])
+    lay_out(folder, csv)
     with Workspace.open(folder) as workspace:
         workspace.apply(workspace.question(only=["warm_up"]), Observer())
         begin = time.perf_counter()

@@ -115,11 +115,39 @@ def test_values_seen_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most
     monkeypatch.setattr(seen, "_IN_MEMORY", most)
     numbers = [*range(100), 7, 7, None, None, 93]
     rows = pl.DataFrame({"a": numbers, "b": ["x"] * len(numbers)}).with_row_index("_row")
-    found = Seen(("a", "b"), tmp_path / "hashes")
+    found = Seen(("a", "b"), tmp_path / "hashes", rows.lazy)
     for start in range(0, rows.height, 9):
         found.add(rows.slice(start, 9))
     hashes = found.doubled()
     assert (np.diff(hashes.astype(object)) > 0).all()
     assert found.among(rows, hashes).get_column("a").sort().to_list() == [7, 7, 7, 93, 93]
     assert not (tmp_path / "hashes").exists()
-    assert not len(Seen(("a",), tmp_path / "none").doubled())
+    assert not len(Seen(("a",), tmp_path / "none", rows.lazy).doubled())
+
+
+RISING: tuple[list[int | None], ...] = ([*range(50)], [*range(20), None, *range(20, 40)], [None], [])
+OTHER: tuple[list[int | None], ...] = (
+    [*range(40), 3],
+    [1, 1],
+    [*range(6), 5, *range(7, 20)],
+    [3, None, 2],
+    [*range(9), *range(9)],
+)
+
+
+@pytest.mark.parametrize("kind", [pl.Int64, pl.Date, pl.Datetime("us", "UTC"), pl.String, pl.Float64])
+@pytest.mark.parametrize("numbers", RISING + OTHER)
+def test_values_that_rise_are_not_kept(tmp_path: Path, numbers: list[int | None], kind: pl.DataType) -> None:
+    values = pl.Series("a", numbers, dtype=pl.Int32).cast(kind)
+    rows = values.to_frame().with_row_index("_row")
+    found = Seen(("a",), tmp_path / "hashes", rows.lazy)
+    for start in range(0, rows.height, 7):
+        found.add(rows.slice(start, 7))
+    rises = numbers in RISING and kind not in (pl.String, pl.Float64)
+    assert found.kept == (0 if rises else values.count())
+    hashes = found.doubled()
+    present = values.drop_nulls()
+    again = present.filter(present.is_duplicated()).unique().sort()
+    assert len(hashes) == again.len()
+    if len(hashes):
+        assert found.among(rows, hashes).get_column("a").unique().sort().to_list() == again.to_list()

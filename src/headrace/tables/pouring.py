@@ -122,7 +122,8 @@ class Pouring:
         self._clean, self._aside = draft(shape.name), draft(f"{shape.name}.quarantine")
         self._came: dict[str | None, _Came] = {}
         rules = sorted(shape.rules, key=lambda rule: rule.answer(shape.answer) == WARN)
-        self._seen = {rule: Seen(rule.names, scratch / str(number)) for number, rule in enumerate(rules)}
+        rows = self._clean.lazy
+        self._seen = {rule: Seen(rule.names, scratch / str(place), rows) for place, rule in enumerate(rules)}
 
     def pour(self, inputs: Inputs) -> None:
         """Call the function, and take its rows. Raises what `Recipe.rows` raises, and HR414."""

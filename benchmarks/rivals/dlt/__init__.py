@@ -1,0 +1,1 @@
+"""dlt, with the file system as its destination."""
