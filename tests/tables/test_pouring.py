@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from headrace.errors import HeadraceError
+from headrace.sources.files import files
+from headrace.sources.source import Source
 from headrace.tables import pouring, seen
+from headrace.tables.appending import may_be_poured
 from headrace.tables.contract import Contract, column
+from headrace.tables.growing import Before
 from headrace.tables.seen import Seen
+from headrace.tables.shape import Shape
 from headrace.tables.table import Table
+from tests.tables.test_growing_laws import seen as seen_of
 from tests.tables.workshop import Workshop, csv_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from headrace.ports.records import Version
 
 
@@ -89,6 +98,89 @@ def test_new_batches_go_on_from_a_streamed_table(tmp_path: Path, monkeypatch: py
     grown = shop.table(table)
     again = shop.table(table, afresh=True)
     assert_frame_equal(shop.rows(table, grown), shop.rows(table, again))
+
+
+STEPS = st.lists(
+    st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 2**16)), min_size=1, max_size=2), max_size=4
+)
+"""In each step, files that are written with rows by a seed, or removed."""
+
+
+class Loose(Contract):
+    k: int
+    u: str | None
+    v: int = column(ge=0)
+    w: int
+
+
+def text_of(seed: int) -> str:
+    choice = random.Random(seed)  # noqa: S311 - a test that can be run again
+    first = choice.choice([0, 1_000 * seed])
+    rows = [(first + n, choice.choice(["", f"u{seed}.{n}", "a"]), choice.randint(-1, 9)) for n in range(seed % 5)]
+    return "k,u,v,w\n" + "".join(f"{k},{u},{v},{k + v}\n" for k, u, v in rows)
+
+
+@pytest.mark.parametrize("contract", [Item, Loose, None])
+@settings(max_examples=12)
+@given(steps=STEPS)
+def test_whatever_comes_and_goes_a_poured_table_is_a_rebuilt_one(
+    contract: type[Contract] | None, steps: list[list[tuple[int, int | None]]]
+) -> None:
+    source = Source("raw", files("data/*.csv", schema={"k": pl.Int64, "u": pl.String, "v": pl.Int64, "w": pl.Int64}))
+    table = Table("items", [source], items, contract=contract, incremental=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as other,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(pouring, "_CHUNK", 3)
+        shop, fresh = Workshop(Path(folder)), Workshop(Path(other))
+        for each in (shop, fresh):
+            each.write("data/9.csv", "k,u,v,w\n-1,x,1,1\n-2,y,1,2\n")
+        patch.setattr(pouring, "is_large", lambda *_: True)
+        version = shop.table(table)
+        for step in steps:
+            for number, seed in step:
+                for each in (shop, fresh):
+                    each.write(f"data/{number}.csv", text_of(seed or 0))
+                    if seed is None:
+                        (each.folder / f"data/{number}.csv").unlink()
+            version = shop.table(table)
+        patch.setattr(pouring, "is_large", lambda *_: False)
+        assert seen_of(shop, table, version) == seen_of(fresh, table, fresh.table(table))
+
+
+def test_large_new_batches_are_appended_without_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(tmp_path)
+    shop.write("data/1.csv", "k,u,v,w\n1,a,1,1\n2,b,-1,2\n")
+    table, first = made(shop, streams=True, monkeypatch=monkeypatch, contract=Item, incremental=True)
+    shop.write("data/2.csv", "k,u,v,w\n3,c,1,3\n")
+    second = shop.table(table)
+    assert (first.manifest.outputs["table"].path, 1) == (
+        second.manifest.outputs["table"].path,
+        second.manifest.outputs["table"].version,
+    )
+    assert not any("from all batches" in line for line in shop.said)
+    shop.write("data/3.csv", "k,u,v,w\n1,d,1,4\n")
+    third = shop.table(table)
+    assert third.manifest.outputs["table"].path != first.manifest.outputs["table"].path
+    assert any("from all batches" in line for line in shop.said)
+    assert shop.rows(table, third)["u"].to_list() == ["a", "c"]
+
+
+def test_rows_of_earlier_code_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(tmp_path)
+    shop.write("data/1.csv", "k,u,v,w\n1,a,1,1\n")
+    _, first = made(shop, streams=True, monkeypatch=monkeypatch, contract=Item, incremental=True)
+    kept = replace(first, batches={batch: f"{of}@{first.key[:16]}" for batch, of in first.batches.items()})
+    assert not may_be_poured(Shape("items", Item), before_of(kept), kept.batches)
+    assert may_be_poured(Shape("items", None), before_of(kept), kept.batches)
+    assert may_be_poured(Shape("items", Item), before_of(first), first.batches)
+    assert may_be_poured(Shape("items", Item), None, kept.batches)
+
+
+def before_of(version: Version) -> Before:
+    return Before(version.manifest.facts, pl.LazyFrame(), None, None, version.batches)
 
 
 def test_the_error_of_a_query_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

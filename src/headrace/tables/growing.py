@@ -136,7 +136,7 @@ class _Making:
         for output, rows in (("aside", before.aside), ("superseded", before.superseded)):
             if rows is not None:
                 gone = rows.select(BATCH).with_row_index(ROW).filter(pl.col(BATCH).is_in(sorted(before.gone)))
-                self.less[output] = _numbers(gone.collect())
+                self.less[output] = numbers(gone.collect())
 
     def settle(self, before: Before) -> bool:
         """Settle what rows of the base share with rows that came or went; answers whether that could be done."""
@@ -173,7 +173,7 @@ class _Making:
         touched = self.touched(before, names).collect()
         for output, rows in [("clean", before.clean.with_row_index(ROW)), *self.losers(before)]:
             met = rows.select(ROW, *names).join(touched.lazy(), on=list(names), how="semi").collect()
-            if len(np.setdiff1d(_numbers(met), self.less[output])):
+            if len(np.setdiff1d(numbers(met), self.less[output])):
                 return True
         return False
 
@@ -263,16 +263,16 @@ class _Settling:
         making, before = self._making, self._before
         gone = goes.filter(pl.col("_kind") == 0)
         if gone.height:
-            rows = _only(before.clean, _numbers(gone)).collect()
+            rows = _only(before.clean, numbers(gone)).collect()
             rows = rows.join(gone.select(ROW, BATCH), on=ROW, how="left", maintain_order="left")
-            making.less["clean"] = np.union1d(making.less["clean"], _numbers(gone))
+            making.less["clean"] = np.union1d(making.less["clean"], numbers(gone))
             for (batch,), part in rows.partition_by(BATCH, as_dict=True, maintain_order=True).items():
                 self._lose(part.drop(ROW, BATCH), None if batch is None else str(batch), output)
             self._move_behind(gone, lost, output)
         for (place,), part in goes.filter(pl.col("_kind") == 2).partition_by("_place", as_dict=True).items():  # noqa: PLR2004
             batch, rows = making.clean[int(place)]
             left = np.ones(rows.height, dtype=np.bool_)
-            left[_numbers(part)] = False
+            left[numbers(part)] = False
             making.clean[int(place)] = (batch, rows.filter(pl.Series(left)))
             self._lose(rows.filter(pl.Series(~left)), batch, output)
 
@@ -295,8 +295,8 @@ class _Settling:
         moved = lost.join(gone.select(on), on=on, how="semi", nulls_equal=True).sort(ROW)
         if moved.is_empty():
             return
-        found = _only(self._lost_rows(output), _numbers(moved)).collect().drop(ROW)
-        making.less[output] = np.union1d(making.less[output], _numbers(moved))
+        found = _only(self._lost_rows(output), numbers(moved)).collect().drop(ROW)
+        making.less[output] = np.union1d(making.less[output], numbers(moved))
         (making.lost if output == "superseded" else making.aside).append(found)
         making.again += found.height if output == "aside" else 0
 
@@ -312,8 +312,8 @@ class _Settling:
         making = self._making
         if best.is_empty():
             return
-        found = _only(self._lost_rows(output), _numbers(best)).collect()
-        making.less[output] = np.union1d(making.less[output], _numbers(best))
+        found = _only(self._lost_rows(output), numbers(best)).collect()
+        making.less[output] = np.union1d(making.less[output], numbers(best))
         columns = making.clean[0][1].columns if making.clean else [*self._before.facts["columns"]]
         rule = None if output == "superseded" else next(r.text for r in making.shape.rules if r.names == self._names)
         for (batch,), part in found.partition_by(BATCH, as_dict=True, maintain_order=True).items():
@@ -323,7 +323,8 @@ class _Settling:
             making.count(name, "superseded" if rule is None else "quarantined", -part.height, rule)
 
 
-def _numbers(rows: pl.DataFrame) -> np.ndarray:
+def numbers(rows: pl.DataFrame) -> np.ndarray:
+    """The numbers of the rows, ascending."""
     return np.sort(rows.get_column(ROW).to_numpy().astype(np.int64))
 
 

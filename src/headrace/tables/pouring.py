@@ -47,9 +47,15 @@ _LARGE = 16
 """Inputs of more than one part in so many of the memory that may be used are poured."""
 
 
-def is_large(inputs: Iterable[Facts], memory: int) -> bool:
-    """Whether the rows of these inputs, by the facts of their versions, are too many to be in memory at once."""
-    cells = sum(facts["rows"] * len(facts.get("schema", ())) for facts in inputs if "rows" in facts)
+def is_large(inputs: Iterable[Facts], batches: Sequence[str] | None, memory: int) -> bool:
+    """Whether the rows of these inputs, or of some batches, are too many to be in memory at once.
+
+    That is told by the facts of their versions.
+    """
+    cells = 0
+    for facts in inputs:
+        rows = facts.get("rows", 0) if batches is None else sum(facts["batches"][batch]["rows"] for batch in batches)
+        cells += rows * len(facts.get("schema", ()))
     return bool(cells * _BYTES_OF_A_CELL > memory // _LARGE)
 
 
@@ -67,7 +73,7 @@ class Inputs:
 
 def large_inputs(taken: Sequence[RowsNode], batches: Sequence[str] | None, context: Context) -> list[Inputs] | None:
     """The inputs of the function, once for all rows, or for each of the batches of a source; None for few rows."""
-    if not is_large([context.versions[each.name].manifest.facts for each in taken], context.memory):
+    if not is_large([context.versions[each.name].manifest.facts for each in taken], batches, context.memory):
         return None
     if batches is None:
         frames = [each.read(context.versions[each.name], context.stores) for each in taken]

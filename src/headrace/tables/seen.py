@@ -66,7 +66,7 @@ class Seen:
         return bool((present.slice(1) > present.head(-1)).all())
 
     def _hash(self, rows: pl.DataFrame) -> None:
-        hashes = self._of(rows.select(self._names).drop_nulls()).to_numpy()
+        hashes = hashed(rows.select(self._names).drop_nulls())
         self._hashes.append(hashes)
         self.kept += len(hashes)
         if self.kept > _IN_MEMORY:
@@ -86,13 +86,9 @@ class Seen:
     def among(self, rows: pl.DataFrame, hashes: np.ndarray) -> pl.DataFrame:
         """The rows that have one of these hashes."""
         present = rows.drop_nulls(self._names)
-        found = self._of(present.select(self._names)).to_numpy()
+        found = hashed(present.select(self._names))
         places = np.minimum(np.searchsorted(hashes, found), len(hashes) - 1)
         return present.filter(pl.Series(hashes[places] == found))
-
-    @staticmethod
-    def _of(values: pl.DataFrame) -> pl.Series:
-        return values.hash_rows(seed=17)
 
     def _spill(self) -> None:
         """Move the hashes to files. Names sort by the first bits, and so do the hashes of all files in order."""
@@ -103,6 +99,11 @@ class Seen:
             with (self._folder / f"{part:02}").open("ab") as file:
                 hashes[parts == part].tofile(file)
         self._hashes, self.kept, self._spilled = [], 0, True
+
+
+def hashed(values: pl.DataFrame) -> np.ndarray:
+    """The hashes of rows."""
+    return values.hash_rows(seed=17).to_numpy()
 
 
 def _twice(parts: list[np.ndarray]) -> np.ndarray:

@@ -311,25 +311,27 @@ class Table(TracedNode):
 
     def _grown(self, step: Step, before: Before | None, context: Context) -> Grown | None:
         """What is left of the base and what comes to it; None where that is not what a rebuild would make."""
+        from headrace.tables.appending import appended, may_be_poured
         from headrace.tables.growing import grown
         from headrace.tables.making import refuse_different, schema_of
         from headrace.tables.pouring import large_inputs, poured
 
-        if before is None and step.observation is None and self.upsert is None and self.partition is None:
-            large = large_inputs(self.taken, sorted(step.batches) if self.incremental else None, context)
-            if large is not None:
-                return poured(self._recipe(context), self._shape(step), large, context)
         done = {} if before is None else before.batches
         mended = self._mended_of(step.batches)
         batches = {batch: of for batch, of in step.batches.items() if batch not in mended}
         wanted = sorted(batch for batch, identity in batches.items() if done.get(batch) != identity)
-        recipe = self._recipe(context)
+        recipe, shape = self._recipe(context), self._shape(step)
+        if step.observation is None and self.upsert is None and self.partition is None:
+            large = large_inputs(self.taken, wanted if self.incremental else None, context)
+            if large and may_be_poured(shape, before, batches):
+                made = poured(recipe, shape, large, context)
+                return made if before is None else appended(made, before, shape)
         splits = self._splits(wanted, recipe, context)
         names = wanted if self.incremental else [None]
         refuse_different(self.name, splits, names)
         if before is not None and splits and schema_of(splits[0].clean) != before.facts["schema"]:
             return None
-        return grown(splits, names, self._shape(step), before, self._mending(step, recipe, context, before))
+        return grown(splits, names, shape, before, self._mending(step, recipe, context, before))
 
     def _recipe(self, context: Context) -> Recipe:
         from headrace.tables.making import Recipe
