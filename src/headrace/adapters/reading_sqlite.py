@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from headrace.ports.reading import ReadColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date
     from pathlib import Path
 
     import polars as pl
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PIECE = 50_000
 """Rows of one piece."""
+_TIMES_ALONE = 2000
+"""The year that SQLite takes a time without a day to be of."""
 _UTC = "Datetime(time_unit='us', time_zone='UTC')"
 
 DECLARED = (
@@ -151,16 +154,28 @@ class SqliteReading:
         return f"CASE typeof({column}) WHEN 'text' THEN julianday({column}) ELSE {column} END"
 
     def _where(self) -> str:
+        """The condition, after one that an index on the cursor answers and that leaves no row out.
+
+        Every spelling of a time begins with its day, which differs by at most one from that in UTC. Numbers come before
+        texts, so that one among texts is met and refused.
+        """
         since = self._selection.since
         if since is None:
             return ""
-        return f" WHERE {self._compared} >= {'?' if isinstance(since, int) else 'julianday(?)'}"
+        column = quoted(self._selection.cursor or "", '"')
+        if isinstance(since, int):
+            return f" WHERE {column} >= ? AND {self._compared} >= ?"
+        near = f"({column} >= ? OR {column} >= julianday(?) AND {column} < '') AND " if _day_before(since) else ""
+        return f" WHERE {near}{self._compared} >= julianday(?)"
 
     def _values(self) -> tuple[object, ...]:
         since: Mark | None = self._selection.since
         if since is None:
             return ()
-        return (since if isinstance(since, int) else _spelled(since),)
+        if isinstance(since, int):
+            return (since, since)
+        near = _day_before(since)
+        return (*near, *([_spelled(since)] if near else []), _spelled(since))
 
     def _storage(self, names: Sequence[str]) -> dict[str, frozenset[str]]:
         """The storage classes of the values of each column, by one pass."""
@@ -228,6 +243,11 @@ def _float(where: str, cell: object) -> object:
     if isinstance(cell, int) and int(float(cell)) != cell:
         raise HeadraceError("HR330", f"{where} holds {cell}, which is more than a float keeps")
     return None if cell is None else float(cell)  # type: ignore[arg-type]  # an int or a float, by its storage class
+
+
+def _day_before(since: date) -> tuple[str, ...]:
+    """The day before a time, as text; none where a time without a day may be a later one."""
+    return () if since.year <= _TIMES_ALONE else ((since - timedelta(days=1)).strftime("%Y-%m-%d"),)
 
 
 def _spelled(mark: object) -> str:
