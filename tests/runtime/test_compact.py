@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from headrace.ports import failpoints
 from headrace.project import workspace as workspaces
 from headrace.project.row_origin import why_row
+from tests.cli.commands import inside
 from tests.support.projects import ORDERS, Project
 
 if TYPE_CHECKING:
@@ -106,3 +108,18 @@ def test_partitions_are_compacted_each_for_itself(tmp_path: Path) -> None:
         assert grown.manifest.outputs["table"].path == after.manifest.outputs["table"].path
         assert "data/c.csv" in str(why_row(workspace, "prod", "orders", "30").place)
         assert "data/e.csv" in str(why_row(workspace, "prod", "orders", "100").place)
+
+
+def test_a_compaction_that_fails_is_a_warning(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspaces, "COMMITS", 3)
+    project.write_batch("d", [100])
+    with monkeypatch.context() as full:
+        full.setattr(failpoints, "_armed", failpoints._Armed("table.commit.before=ENOSPC"))  # noqa: SLF001 - of this process
+        told = inside(project.folder, "apply", "--json").data
+    assert [(warning["code"], "orders" in told["published"]) for warning in told["warnings"]] == [("HR636", True)]
+    with project.opened() as workspace:
+        assert (orders(workspace).rows, orders(workspace).manifest.outputs["table"].version) == (10, 3)
+    project.write_batch("e", [101])
+    assert project.apply().warnings == ()
+    with project.opened() as workspace:
+        assert (orders(workspace).rows, orders(workspace).manifest.outputs["table"].version) == (11, 0)

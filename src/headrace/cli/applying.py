@@ -79,6 +79,8 @@ def summary_lines(applied: Applied, environment: str) -> list[str]:
         ]
     for decision in applied.refused.values():
         lines += [f"  x {decision.node} was refused by its gate:", *conditions(decision)]
+    for warning in applied.warnings:
+        lines += [f"  ! {warning.code} {warning.what}", f"      fix: {warning.fix}"]
     counts = [
         (len(applied.made), "made"),
         (len(applied.adopted), "reused"),
@@ -101,4 +103,5 @@ def _applied_json(applied: Applied, environment: str) -> dict[str, Json]:
         "skipped": list(applied.skipped),
         "refused": {node: decision.to_json() for node, decision in applied.refused.items()},
         "published": list(applied.published),
+        "warnings": [warning.to_json() for warning in applied.warnings],
     }

@@ -12,6 +12,7 @@ from headrace.runtime.observer import Observer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from headrace.errors import HeadraceError
     from headrace.plan.plan import Plan
     from headrace.ports.records import Decision, Lease, PointerMove, Version
 
@@ -66,6 +67,10 @@ class Narrator(Observer):
     def published(self, moves: Sequence[PointerMove]) -> None:
         """See `Observer`."""
         self._say(f"  > published: {', '.join(move.node for move in moves)}")
+
+    def warned(self, error: HeadraceError) -> None:
+        """See `Observer`."""
+        self._say(f"  ! {error.code} {error.what}")
 
     def took_over(self, run: str, owner: str) -> None:
         """See `Observer`."""

@@ -160,8 +160,7 @@ class Workspace:
             for _ in range(_CONFLICTS):
                 applied = self._apply_once(plan or self.plan(question), observer, owner)
                 if applied.conflict is None:
-                    self._compact(question.environment, applied.published, COMMITS)
-                    return applied
+                    return self._compacted(question.environment, applied, observer)
                 plan = None
                 question = replace(question, refresh=frozenset())
         raise HeadraceError("HR717", f"other runs published into {question.environment} first, {_CONFLICTS} times")
@@ -202,6 +201,17 @@ class Workspace:
         """Lay the tables of every environment into fewer files, where there are several small ones."""
         with self.shared():
             return [each for name in self.ledger.environments() for each in self._compact(name, None, 0)]
+
+    def _compacted(self, environment: str, applied: Applied, observer: Observer) -> Applied:
+        """Compact what was published. Where that fails the publish stands, and the next apply tries again."""
+        try:
+            self._compact(environment, applied.published, COMMITS)
+        except HeadraceError as error:
+            what = f"tables of {environment} are published, and not compacted: {error.what}"
+            warning = HeadraceError(error.code, what, why=error.why, fix=error.fix)
+            observer.warned(warning)
+            return replace(applied, warnings=(warning,))
+        return applied
 
     def _compact(self, environment: str, nodes: Iterable[str] | None, commits: int) -> list[Compacted]:
         """Compact what an environment points to: tables of these nodes (None: all) after at least so many commits."""

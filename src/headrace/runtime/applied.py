@@ -24,6 +24,8 @@ class Applied:
     refused: Mapping[str, Decision] = field(default_factory=dict)
     published: tuple[str, ...] = ()
     conflict: HeadraceError | None = None
+    warnings: tuple[HeadraceError, ...] = ()
+    """What did not go well after the publish, which stands."""
 
     def summary(self) -> Facts:
         """What the ledger keeps of it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headrace.errors import HeadraceError
     from headrace.plan.plan import Plan
     from headrace.ports.records import Decision, Lease, PointerMove, Version
 
@@ -43,6 +44,9 @@ class Observer:
 
     def published(self, moves: Sequence[PointerMove]) -> None:
         """Pointers moved, in one transaction."""
+
+    def warned(self, error: HeadraceError) -> None:
+        """Something did not go well after the publish, which stands."""
 
     def took_over(self, run: str, owner: str) -> None:
         """A run was found whose owner is dead; its leases are free."""
