@@ -88,3 +88,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """The same hint as the beginning of a sentence."""
     hint = did_you_mean(name, known)
     return hint[:1].upper() + hint[1:]
+
+
+def article(noun: str) -> str:
+    """A noun with its article: "a table", "an endpoint"."""
+    return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"

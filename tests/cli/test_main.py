@@ -16,7 +16,7 @@ from headrace.cli.calling import perform
 from headrace.cli.exits import MEANINGS, Exit
 from headrace.cli.main import SECTIONS, VERBS, Verbs, run
 from headrace.cli.session import Session
-from headrace.errors import Cancelled, HeadraceError
+from headrace.errors import Cancelled, HeadraceError, article
 from tests.cli import golden
 
 if TYPE_CHECKING:
@@ -193,3 +193,8 @@ def test_a_disk_that_is_full_is_an_error(
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert raising(OSError(errno.ENOSPC, "No space left on device")) == Exit.ERROR
     assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("noun", "told"), [("table", "a table"), ("endpoint", "an endpoint"), ("model", "a model")])
+def test_an_article(noun: str, told: str) -> None:
+    assert article(noun) == told

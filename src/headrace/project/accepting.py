@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, article
 from headrace.ports.clock import stamp
 from headrace.ports.ledger import AddDecision
 from headrace.sources.source import Source
@@ -27,7 +27,7 @@ def accept(workspace: Workspace, environment: str, name: str, why: str) -> Decis
     node = workspace.graph[name]
     if not isinstance(node, Source):
         sources = ", ".join(each.name for each in workspace.graph if isinstance(each, Source))
-        raise HeadraceError("HR335", f"{name} is a {node.kind}", fix=f"Name a source: {sources}.")
+        raise HeadraceError("HR335", f"{name} is {article(node.kind)}", fix=f"Name a source: {sources}.")
     step = workspace.plan(workspace.question(environment)).step(name)
     live = workspace.ledger.live([key for key in (step.key, step.champion) if key])
     candidate = live.get(step.key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from headrace.errors import HeadraceError, suggestion
+from headrace.errors import HeadraceError, article, suggestion
 from headrace.graph.keys import version_key
 from headrace.plan.marks import AGAIN, KEPT, carried, digest_of
 from headrace.ports.work import Action
@@ -117,7 +117,7 @@ def backfill(workspace: Workspace, environment: str | None, node: str, choice: C
     """
     table = workspace.graph[node]
     if not isinstance(table, Table) or not table.incremental:
-        what = "a table that is made at once" if isinstance(table, Table) else f"a {table.kind}"
+        what = "a table that is made at once" if isinstance(table, Table) else article(table.kind)
         raise HeadraceError("HR720", f"{node} is {what}")
     question = workspace.question(environment)
     step = workspace.plan(replace(question, only=frozenset([node]))).step(node)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Self
 
-from headrace.errors import HeadraceError, suggestion
+from headrace.errors import HeadraceError, article, suggestion
 from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
 from headrace.project.workspace import Workspace
@@ -74,7 +74,9 @@ class Environment:
         if not isinstance(node, RowsNode):
             rows = [each.name for each in self._workspace.graph if isinstance(each, RowsNode)]
             raise HeadraceError(
-                "HR832", f"{node.name} is a {node.kind}", fix=f"Name one of those that have rows: {', '.join(rows)}."
+                "HR832",
+                f"{node.name} is {article(node.kind)}",
+                fix=f"Name one of those that have rows: {', '.join(rows)}.",
             )
         return node.read(self.version(node), self._workspace.stores)
 
@@ -96,7 +98,7 @@ class Environment:
         """A model, loaded and ready to predict. Raises HR830, HR831 or HR834 where there is none."""
         node = self._node(model)
         if not isinstance(node, Model):
-            raise HeadraceError("HR834", f"{node.name} is a {node.kind}, not a model")
+            raise HeadraceError("HR834", f"{node.name} is {article(node.kind)}, not a model")
         return node.predictor(self.version(node), self._workspace.stores)
 
     def query(self, sql: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from headrace.endpoints.answers import SIZE, Wanted, answers
 from headrace.endpoints.endpoint import Endpoint
 from headrace.endpoints.parity_report import ParityReport
 from headrace.endpoints.replay import LookedUp, replay
-from headrace.errors import HeadraceError, suggestion
+from headrace.errors import HeadraceError, article, suggestion
 from headrace.features.online import STORE
 from headrace.features.packed import HEADER_KEY, Header
 from headrace.features.unpacked import unpacked
@@ -85,7 +85,7 @@ def _refuse_others(ledger: Ledger, snapshot: Snapshot, endpoint: str) -> None:
         hint = suggestion(endpoint, snapshot.pointers)
         raise HeadraceError("HR830", f"{snapshot.environment} has no node {endpoint!r}", fix=hint)
     if version.kind != Endpoint.kind:
-        raise HeadraceError("HR480", f"{endpoint} is a {version.kind}")
+        raise HeadraceError("HR480", f"{endpoint} is {article(version.kind)}")
 
 
 def _views(ledger: Ledger, snapshot: Snapshot, endpoint: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import HeadraceError, did_you_mean
+from headrace.errors import HeadraceError, article, did_you_mean
 from headrace.graph.node import RowsNode
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch
@@ -73,7 +73,7 @@ def why_row(workspace: Workspace, environment: str, name: str, text: str) -> Row
     node = workspace.graph[name]
     if not isinstance(node, Source | Table):
         traceable = ", ".join(each.name for each in workspace.graph if isinstance(each, Source | Table))
-        raise HeadraceError("HR339", f"{name} is a {node.kind}", fix=f"Name a source or a table: {traceable}.")
+        raise HeadraceError("HR339", f"{name} is {article(node.kind)}", fix=f"Name a source or a table: {traceable}.")
     return _Walk(workspace).begin(node, version, text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, article
 from headrace.graph.node import RowsNode, nearest
 from headrace.plan.marks import is_kept
 from headrace.ports.records import Manifest, Observation
@@ -103,7 +103,7 @@ class Table(TracedNode):
             if not isinstance(node, RowsNode):
                 raise HeadraceError("HR416", f"{self.name} has the input {node!r:.60}")
         if self.incremental and (len(self.taken) != 1 or not isinstance(self.taken[0], Source)):
-            names = ", ".join(f"{node.name} (a {node.kind})" for node in self.taken)
+            names = ", ".join(f"{node.name} ({article(node.kind)})" for node in self.taken)
             raise HeadraceError("HR410", f"{self.name} is incremental, and its inputs are {names or 'none'}")
 
     def _check_growth(self) -> None:

@@ -11,6 +11,7 @@ from headrace.cli.output import columns, counted, moment, number, short, size
 from headrace.cli.progress import conditions
 from headrace.cli.session import Session
 from headrace.endpoints.rollout import is_step
+from headrace.errors import article
 from headrace.plan.reasons import spelled
 from headrace.plan.render import spelled_seconds
 from headrace.project import explain
@@ -181,7 +182,7 @@ def _origin(found: Explanation, *, full: bool) -> list[str]:
         rows.append(("refreshed", counted(version.generation, "time")))
     if full:
         rows += [(f"output {name}", f"{ref.path} {ref.digest}") for name, ref in version.manifest.outputs.items()]
-    return [f"{version.node}, a {version.kind}, in {found.environment}", *_indented(columns(rows))]
+    return [f"{version.node}, {article(version.kind)}, in {found.environment}", *_indented(columns(rows))]
 
 
 def _code(found: Explanation, *, full: bool) -> list[str]:

@@ -11,7 +11,7 @@ import typer
 from headrace.cli.output import columns, counted, moment, number, short
 from headrace.cli.pages import write_page
 from headrace.cli.session import Session
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, article
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ def show(
         if version.kind == _MONITOR:
             _show_monitor(cli, opened.name, version, html)
         elif html is not None:
-            raise HeadraceError("HR928", f"{node} is a {version.kind}")
+            raise HeadraceError("HR928", f"{node} is {article(version.kind)}")
         elif hasattr(cli.workspace.graph[node], "read"):
             _show_rows(cli, opened, version, limit)
         else:
