@@ -156,9 +156,9 @@ def _bounds(layout: Layout, header: Header) -> _Bounds:
 
     floor = (header.horizon or 0) - max((each.over or 0 for each in header.features), default=0)
     starts = layout.starts[:-1]
-    earlier = np.searchsorted(layout.times, floor, side="left")
-    groups = np.arange(len(starts), dtype=np.int64) * layout.rows.height
-    kept = np.searchsorted(layout.keys, groups + earlier, side="left").astype(np.int64)
+    groups = np.arange(len(starts), dtype=np.int64)
+    wanted = layout.wanted(groups, np.full(len(starts), floor, dtype=np.int64))
+    kept = np.searchsorted(layout.keys, wanted, side="left").astype(np.int64)
     return _Bounds(starts, kept, np.append(starts[1:], len(layout.order)))
 
 

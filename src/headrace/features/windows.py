@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Positions = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
+_KEYS = 2**63
+"""Keys are smaller than this."""
 _SIGNIFICANT = 126
 
 
@@ -93,9 +95,14 @@ class Layout:
         # Where each entity begins. The last place, which -1 finds as well, is for entities without rows.
         self.starts: Positions = np.append(starts, 0)
         self._first = entities[self.order[starts]]
-        # A row is found by one number: that of its entity times the number of rows, plus its position by time.
+        # A row is found by one number: that of its entity, and its time. Where both do not fit into 64 bits, its
+        # position stands for its time.
+        self._begin, span = (int(self.times[0]), int(self.times[-1] - self.times[0]) + 1) if rows.height else (0, 0)
+        self._timed = (len(starts) + 1) * (span + 1) < _KEYS
+        self._scale = span + 1 if self._timed else rows.height + 1
+        ticks = self.times[self.order] - self._begin if self._timed else self.order
         lengths = np.diff(np.append(starts, rows.height))
-        self.keys: Positions = np.repeat(np.arange(len(starts), dtype=np.int64) * rows.height, lengths) + self.order
+        self.keys: Positions = np.repeat(np.arange(len(starts), dtype=np.int64) * self._scale, lengths) + ticks
         self._sums: dict[str, Sums] = {}
         self._spreads: dict[str, Spread] = {}
         self._repeats: dict[str, Repeats] = {}
@@ -104,6 +111,14 @@ class Layout:
     def groups(self, entities: pl.DataFrame) -> Positions:
         """The number of each label's entity; -1 where the view has no row of it, or where it is null."""
         return numbered(entities, self._first)
+
+    def wanted(self, groups: Positions, moments: Positions) -> Positions:
+        """What to look for among the keys to find where the rows of entities end that were visible before moments."""
+        import numpy as np
+
+        if self._timed:
+            return groups * self._scale + np.clip(moments - self._begin, 0, self._scale - 1)
+        return groups * self._scale + _search(self.times, moments, _sorting(moments))
 
     def sums(self, column: str) -> Sums:
         """The prefix sums of a column, made once."""
@@ -158,21 +173,18 @@ class Sight:
         self.layout = layout
         self.cutoffs = cutoffs
         self.known = known
-        groups = layout.groups(entities)
-        self.starts = layout.starts[groups]
-        self._keys = groups * layout.rows.height
-        # Both searches ask in order, which the cache likes; an earlier cut-off asks in the same order.
-        self._by_time = _sorting(cutoffs)
-        earlier = _search(layout.times, cutoffs, self._by_time)
-        self._by_key = _sorting(self._keys + earlier)
-        self.high = _search(layout.keys, self._keys + earlier, self._by_key)
+        self._groups = layout.groups(entities)
+        self.starts = layout.starts[self._groups]
+        wanted = layout.wanted(self._groups, cutoffs)
+        self._order = _sorting(wanted)  # the cache likes to be asked in order; earlier cut-offs are nearly so
+        self.high = _search(layout.keys, wanted, self._order)
 
     def low(self, over: timedelta | None) -> Positions:
         """Where the rows begin that became visible no longer ago than this."""
         if over is None:
             return self.starts
-        earlier = _search(self.layout.times, self.cutoffs - microseconds(over), self._by_time)
-        return _search(self.layout.keys, self._keys + earlier, self._by_key)
+        wanted = self.layout.wanted(self._groups, self.cutoffs - microseconds(over))
+        return _search(self.layout.keys, wanted, self._order)
 
 
 class Window:
