@@ -167,7 +167,7 @@ BAD_CODE: Mapping[str, tuple[Callable[[str], str], str, tuple[str, ...]]] = {
         ("orders", "shop"),
     ),
     "the contract leaves a column out": (
-        lambda code: code.replace("    shop: str\n", ""),
+        lambda code: code.replace("    shop: str\n", "").replace("(Contract)", "(Contract, strict=True)"),
         "HR408",
         ("orders", "shop"),
     ),

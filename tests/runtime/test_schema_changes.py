@@ -10,6 +10,7 @@ from headrace.errors import HeadraceError
 from headrace.project.accepting import accept
 from headrace.project.explain import why
 from headrace.runtime.environments import promote
+from tests.cli.commands import inside
 from tests.support.projects import Project
 
 if TYPE_CHECKING:
@@ -73,6 +74,27 @@ def test_a_new_column_goes_through_and_is_on_record(project: Project) -> None:
     with project.opened() as workspace:
         [decision] = workspace.ledger.decisions([workspace.ledger.snapshot("prod").pointers["raw"]])
     assert (decision.passed, decision.outcomes[0].condition) == (True, "column place (String) is new in data/b.csv")
+
+
+def test_a_table_with_a_contract_leaves_a_new_column_out_and_says_so(project: Project) -> None:
+    project.edit(
+        'rows.select("order_id", pl.col("amount").cast(pl.Float64))',
+        "rows.with_columns(pl.col('amount').cast(pl.Float64))",
+    )
+    assert not project.apply().failed
+    write(project, "b", "order_id,amount,region\n2,2,north\n")
+    foreseen = inside(project.folder, "plan").out
+    assert "safe: column region (String) is new in data/b.csv" in foreseen
+    assert "touches orders" not in foreseen
+    told = inside(project.folder, "apply").err
+    assert "! orders: leaves out region, which its contract does not name" in told
+    assert "orders: leaves out region" in inside(project.folder, "plan").out
+    with project.opened() as workspace:
+        version = workspace.ledger.version(workspace.ledger.snapshot("prod").pointers["orders"])
+        assert version is not None
+        assert version.manifest.facts["columns"] == ["order_id", "amount"]
+    project.edit("(Contract)", "(Contract, strict=True)")
+    assert project.apply().failed["orders"]["code"] == "HR408"
 
 
 def test_a_file_that_lacks_a_column_stops_until_it_is_accepted(project: Project) -> None:

@@ -171,9 +171,39 @@ def test_columns_that_do_not_fit_the_contract(shop: Workshop) -> None:
     for function, code in (
         (lambda rows: rows.drop("shop"), "HR406"),
         (lambda rows: rows.with_columns(pl.col("amount").cast(pl.String)), "HR407"),
-        (lambda rows: rows.with_columns(more=1), "HR408"),
     ):
         assert refused(shop, Table("orders", [csv_source()], function, contract=Order)).code == code
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_columns_that_the_contract_does_not_name_are_left_out_and_told(shop: Workshop, *, incremental: bool) -> None:
+    def more(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.with_columns(pl.lit(1).alias("more"), pl.lit(2).alias("another"))
+
+    shop.write("data/a.csv", ROWS)
+    table = Table("orders", [csv_source()], more, contract=Order, incremental=incremental)
+    plain = Table("plain", [csv_source()], same, contract=Order, incremental=incremental)
+    for _ in range(2):
+        version = shop.table(table)
+        facts = version.manifest.facts
+        assert facts["left_out"] == ["another", "more"]
+        assert facts["warnings"] == ["leaves out another, more, which its contract does not name"]
+        assert shop.rows(table, version).equals(shop.rows(plain, shop.table(plain)))
+        shop.write("data/b.csv", ROWS.replace("1,", "101,").replace("2,", "102,"))
+    assert "left_out" not in shop.table(plain).manifest.facts
+
+
+def test_a_strict_contract_leaves_nothing_out(shop: Workshop) -> None:
+    class Strict(Order, strict=True):
+        """The same, and nothing else."""
+
+    class Derived(Strict):
+        """As strict as what it derives from."""
+
+    shop.write("data/a.csv", ROWS)
+    for contract in (Strict, Derived):
+        table = Table("orders", [csv_source()], lambda rows: rows.with_columns(more=1), contract=contract)
+        assert refused(shop, table).code == "HR408"
 
 
 def test_a_function_that_raises(shop: Workshop) -> None:

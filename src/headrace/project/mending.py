@@ -103,7 +103,7 @@ def _read(file: Path, contract: type[Contract]) -> pl.DataFrame:
     if frame.get_column(ID).null_count():
         raise HeadraceError("HR432", f"{file} has rows without {ID!r}")
     rows = frame.select(name for name in frame.columns if not name.startswith("_"))
-    return conformed(rows, contract, str(file)).select(frame.get_column(ID), pl.all())
+    return conformed(rows, contract, str(file), exactly=True).select(frame.get_column(ID), pl.all())
 
 
 def _refuse_strangers(file: Path, given: pl.DataFrame, aside: pl.DataFrame, before: list[pl.DataFrame]) -> None:

@@ -9,6 +9,8 @@ import polars as pl
 from headrace.errors import HeadraceError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from polars.datatypes import DataTypeClass
 
     from headrace.tables.contract import Column, Contract
@@ -45,8 +47,16 @@ def schema_of_contract(contract: type[Contract]) -> dict[str, str]:
     return {each.name: str(dtype_of(each)) for each in contract.__columns__}
 
 
-def conformed(frame: pl.DataFrame, contract: type[Contract], table: str) -> pl.DataFrame:
-    """The frame with the columns of the contract.
+def left_out(columns: Iterable[str], contract: type[Contract]) -> list[str]:
+    """The columns that a contract does not name, in order."""
+    wanted = {column.name for column in contract.__columns__}
+    return [name for name in columns if name not in wanted]
+
+
+def conformed(
+    frame: pl.DataFrame, contract: type[Contract], table: str, *, exactly: bool | None = None
+) -> pl.DataFrame:
+    """The frame with the columns of the contract. Others are left out, unless there may be none: by the contract.
 
     Smaller numbers become larger ones, whole numbers become floats and large types small ones where each value stays
     the same, categories become text, a time is brought to UTC (without a zone it is taken as UTC), and a column
@@ -55,13 +65,12 @@ def conformed(frame: pl.DataFrame, contract: type[Contract], table: str) -> pl.D
     Raises:
         HeadraceError: HR406 for a missing column, HR407 for a type that does not fit, HR408 for a column too many.
     """
-    wanted = [column.name for column in contract.__columns__]
-    missing = [name for name in wanted if name not in frame.columns]
-    extra = [name for name in frame.columns if name not in wanted]
+    missing = [column.name for column in contract.__columns__ if column.name not in frame.columns]
+    extra = left_out(frame.columns, contract)
     if missing:
         fix = f"Return it, or take it out of the contract: {did_you_mean(missing[0], extra or frame.columns)}"
         raise HeadraceError("HR406", f"{table} has no column {missing[0]!r}, which its contract names", fix=fix)
-    if extra:
+    if extra and (contract.__strict__ if exactly is None else exactly):
         raise HeadraceError("HR408", f"{table} has columns that its contract does not name: {', '.join(extra)}")
     return frame.select([_conformed(frame.get_column(each.name), each, table) for each in contract.__columns__])
 

@@ -100,8 +100,9 @@ class Contract:
     """What a clean row looks like: derive from it and annotate columns, as in ``distance: int = column(gt=0)``.
 
     Types are str, int, float, bool, datetime (in UTC, to the microsecond) and date; `X | None` allows nulls. NaN counts
-    as null. A contract that derives from another one adds columns and rules to it. Rows have exactly these columns;
-    those that break a rule are set aside with the rule and the value. `headrace.tables.rule` states what concerns
+    as null. A contract that derives from another one adds columns and rules to it. A table has exactly these columns;
+    rows that break a rule are set aside with the rule and the value. What else a function returns is left out, with a
+    warning; ``class Departure(Contract, strict=True)`` refuses it (HR408). `headrace.tables.rule` states what concerns
     several columns, or the whole table.
 
     Making the class raises HR402 to HR405, HR413 and HR428 to HR431 for a contract that cannot be kept.
@@ -110,9 +111,11 @@ class Contract:
     __columns__: ClassVar[tuple[Column, ...]] = ()
     __rows__: ClassVar[tuple[RowRule, ...]] = ()
     __whole__: ClassVar[tuple[TableRule, ...]] = ()
+    __strict__: ClassVar[bool] = False
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, strict: bool | None = None) -> None:
         super().__init_subclass__()
+        cls.__strict__ = cls.__strict__ if strict is None else strict
         columns = {each.name: each for base in reversed(cls.__mro__[1:]) for each in vars(base).get("__columns__", ())}
         annotated = vars(cls).get("__annotations__", {})
         for name, value in vars(cls).items():
@@ -135,7 +138,8 @@ class Contract:
         """
         columns: list[object] = [[each.name, each.type, each.nullable, each.rules.plain()] for each in cls.__columns__]
         rules = [each.plain() for each in cls.__rows__] + [each.plain() for each in cls.__whole__ if not each.relative]
-        return {"columns": columns, "rules": rules} if rules else columns
+        strict = {"strict": True} if cls.__strict__ else {}
+        return {"columns": columns, "rules": rules, **strict} if rules or strict else columns
 
 
 def marked(contract: type[Contract] | None, role: str) -> str | None:

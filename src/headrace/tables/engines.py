@@ -122,7 +122,7 @@ def _of_memory(asked: _Asked, frame: Any) -> Report:  # noqa: ANN401 - a frame o
     from headrace.tables.quarantine import check_of
 
     contract = asked.contract
-    rows = conformed(_as_declared(frame.to_polars(), contract), contract, contract.__name__)
+    rows = conformed(_as_declared(frame.to_polars(), contract), contract, contract.__name__, exactly=True)
     floats = [each.name for each in contract.__columns__ if each.type == "Float64"]
     known = {column: _in_memory(other).get_column(asked.key_of(column)) for column, other in asked.others.items()}
     checks = [check_of(each, floats, known) for each in asked.rules]

@@ -21,7 +21,7 @@ from headrace.tables.uniqueness import with_reason
 from headrace.tables.upsert import ROW, superseded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from headrace.ports.records import Facts, Json
     from headrace.ports.stores import Draft
@@ -77,6 +77,7 @@ class Grown:
     new_aside: int
     places: Sequence[int] = ()
     mended: Mapping[str, Json] = field(default_factory=dict)
+    left_out: Collection[str] = ()
 
 
 def grown(

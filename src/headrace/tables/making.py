@@ -10,6 +10,7 @@ import polars as pl
 from headrace.errors import HeadraceError
 from headrace.plan.marks import is_kept
 from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
+from headrace.tables.conform import left_out
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
 from headrace.tables.growing import left_of
@@ -43,6 +44,8 @@ class Recipe:
     contract: type[Contract] | None
     answer: str = QUARANTINE
     known: Mapping[str, pl.Series] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    """The columns that the function returned so far and the contract does not name."""
 
     def rows(self, inputs: Sequence[pl.LazyFrame], batch: str | None = None) -> Split:
         """Call the function, and check its rows one by one. Raises HR406 to HR408, HR422 and HR423."""
@@ -57,6 +60,7 @@ class Recipe:
         """Check rows one by one. Raises HR406 to HR408."""
         if self.contract is None:
             return Split(frame, frame.clear(), {})
+        self.left_out.update(left_out(frame.columns, self.contract))
         return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
 
 
@@ -101,9 +105,16 @@ def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[st
         "schema": schema_of(made.clean.rows) if before is None else before.facts["schema"],
         **({"batches": batches} if incremental else {}),
         **({"layout": made.layout.to_json()} if incremental or shape.partition is not None else {}),
+        **_left_out(made, before),
         **_mended(made, before),
         **_times(made, shape, before),
     }
+
+
+def _left_out(made: Grown, before: Before | None) -> dict[str, Json]:
+    """The columns that the contract does not name, those that the base was made without included."""
+    names = {*made.left_out, *(() if before is None else before.facts.get("left_out", ()))}
+    return {"left_out": sorted(names)} if names else {}
 
 
 def _mended(made: Grown, before: Before | None) -> dict[str, Json]:

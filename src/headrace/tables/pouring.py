@@ -106,7 +106,9 @@ def poured(recipe: Recipe, shape: Shape, batches: Sequence[Inputs], context: Con
             context.progress(number, len(batches))
             pouring.pour(inputs)
         context.progress(len(batches), len(batches))
-        return pouring.done()
+        made = pouring.done()
+        made.left_out = recipe.left_out
+        return made
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

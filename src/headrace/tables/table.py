@@ -331,7 +331,10 @@ class Table(TracedNode):
         refuse_different(self.name, splits, names)
         if before is not None and splits and schema_of(splits[0].clean) != before.facts["schema"]:
             return None
-        return grown(splits, names, shape, before, self._mending(step, recipe, context, before))
+        found = grown(splits, names, shape, before, self._mending(step, recipe, context, before))
+        if found is not None:
+            found.left_out = recipe.left_out
+        return found
 
     def _recipe(self, context: Context) -> Recipe:
         from headrace.tables.making import Recipe

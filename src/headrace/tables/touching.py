@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.ports.records import Version
+    from headrace.tables.contract import Contract
 
 
 class TracedNode(RowsNode):
@@ -26,6 +27,7 @@ class TracedNode(RowsNode):
 
     function: Callable[..., Any]
     taken: Sequence[RowsNode]
+    contract: type[Contract] | None
     _frames: Sequence[str]
 
     def touched(self, columns: Mapping[str, frozenset[str]], versions: Mapping[str, Version]) -> frozenset[str]:
@@ -36,9 +38,10 @@ class TracedNode(RowsNode):
         schemas = [versions[name].manifest.facts["schema"] for name in names]
         given = [columns.get(name, frozenset()) for name in names]
         try:
-            return touched(self.function, self._frames, list(zip(schemas, given, strict=True)))
+            found = touched(self.function, self._frames, list(zip(schemas, given, strict=True)))
         except Exception:  # noqa: BLE001 - it is the user's function, and a plan is no place to fail because of it
             return super().touched(columns, versions)
+        return found if self.contract is None else found & {each.name for each in self.contract.__columns__}
 
 
 def touched(

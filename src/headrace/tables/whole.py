@@ -30,6 +30,8 @@ def whole(
     refuse_failed(name, results)
     every = [*facts["results"], *results]
     warned = warnings_of(every)
+    if "left_out" in facts:
+        warned.append(f"leaves out {', '.join(facts['left_out'])}, which its contract does not name")
     return {
         "results": every,
         **({"measures": measures} if measures else {}),
