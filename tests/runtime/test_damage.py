@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tests.cli.commands import HEADRACE, Done, surroundings
@@ -147,6 +149,39 @@ def test_a_full_disk(tmp_path: Path, left: int) -> None:
         filler.unlink()
         assert state(project)[1:] == before[1:]  # type: ignore[index]
         mended(project)
+
+
+BIG = """
+from headrace import Pipeline, files
+from headrace.sources import database
+
+shop = Pipeline("shop")
+"""
+LANDED = {
+    "a file": (BIG + 'raw = shop.source("raw", files("../../big/*.csv"))\n', "apply"),
+    "a database": (BIG + 'raw = shop.source("raw", database("crm", table="orders"))\n', "plan"),
+}
+
+
+@pytest.mark.parametrize("what", LANDED)
+def test_a_disk_that_gets_full_while_a_piece_is_landed(tmp_path: Path, what: str) -> None:
+    code, verb = LANDED[what]
+    numbers = np.random.default_rng(1).integers(0, 2**40, 300_000)
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "a.csv").write_text("n\n" + "".join(f"{number}\n" for number in numbers))
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as crm, crm:
+        crm.execute("CREATE TABLE orders (n INTEGER)")
+        crm.executemany("INSERT INTO orders VALUES (?)", [(int(number),) for number in numbers])
+    with small_disk(tmp_path / "disk", "3m"):
+        project = Project(tmp_path / "disk" / "shop", code)
+        settings = project.folder / "headrace.toml"
+        settings.write_text(f'{settings.read_text()}\n[databases]\ncrm = "sqlite:{tmp_path / "crm.db"}"\n')
+        filler = tmp_path / "disk" / "filler"
+        assert headrace(project, "status").code == 0
+        filler.write_bytes(b"\0" * (shutil.disk_usage(tmp_path / "disk").free - 800_000))
+        refused(headrace(project, verb), "HR636", "raw", "No space left on device")
+        filler.unlink()
+        assert headrace(project, "apply").code == 0
 
 
 def test_a_disk_that_is_mounted_read_only(tmp_path: Path) -> None:

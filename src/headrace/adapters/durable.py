@@ -45,6 +45,20 @@ def storage_errors(root: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def full_disk_told(what: str) -> Iterator[None]:
+    """Give a full disk its code, HR636, whatever of the block met it; `what` was being done."""
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except Exception as error:
+        number = _system_error(error)
+        if number in _FULL:
+            raise HeadraceError("HR636", f"{what}: {os.strerror(number)}") from error
+        raise
+
+
 def _system_error(error: Exception) -> int:
     """The number of the operating system's error behind an exception, 0 where there is none."""
     if isinstance(error, OSError) and error.errno is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from headrace.adapters.durable import full_disk_told
 from headrace.errors import HeadraceError
 from headrace.graph.keys import Coded, seed_of
 from headrace.ports.failpoints import failpoint
@@ -113,7 +114,8 @@ def perform(kit: Kit, job: Job, report: Report) -> Manifest | Decision:
         return node.decide(job.candidate, job.champion, context)
     failpoint("step.make.before")
     try:
-        manifest = node.make(job.step, context)
+        with full_disk_told(job.node):
+            manifest = node.make(job.step, context)
     except Exception:
         _refuse_damaged(kit.stores, job)
         raise

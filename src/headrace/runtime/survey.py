@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from headrace.adapters.durable import full_disk_told
 from headrace.plan.address import Wanted, addresses
 from headrace.plan.plan import Known, Plan, champion_of, decision_keys_of, make_plan, refusals
 from headrace.ports.outside import Outlook
@@ -71,7 +72,8 @@ def observe(
     """What every source holds now; sources that are held are left alone. Several at once."""
 
     def look(node: Node) -> Observation | None:
-        return node.observe(_outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside))
+        with full_disk_told(node.name):
+            return node.observe(_outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside))
 
     nodes = [node for node in graph if node.name not in snapshot.holds]
     readers = [node for node in nodes if node.observes]
