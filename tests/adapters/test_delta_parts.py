@@ -111,7 +111,7 @@ def test_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_pieces_go_to_the_ends_of_files(tmp_path: Path) -> None:
     store = DeltaTableStore(tmp_path)
     ref = store.write(key_of(0), "t", frame([("a", 1), ("b", 2)]))
-    with pytest.raises(ValueError, match="not the last one of a file"):
+    with pytest.raises(ValueError, match="lie in a file with others"):
         store.write(key_of(1), "t", frame([("a", 3)]), ref, Change((), (1,), (1,)))
 
 

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 from headrace.errors import HeadraceError
 from headrace.sources.files import files
 from headrace.sources.source import Source
-from headrace.tables import pouring, seen
+from headrace.tables import pouring, seen, spilling
 from headrace.tables.appending import may_be_poured
 from headrace.tables.contract import Contract, column
 from headrace.tables.growing import Before
@@ -37,6 +37,13 @@ class Item(Contract):
     u: str | None = column(unique=True)
     v: int = column(ge=0)
     w: int = column(unique=True, on_breach="warn")
+
+
+class Plain(Contract):
+    k: int = column(key=True)
+    u: str | None
+    v: int = column(ge=0)
+    w: int
 
 
 def items(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -73,21 +80,45 @@ def made(
 
 
 @pytest.mark.parametrize("incremental", [True, False])
-@pytest.mark.parametrize("contract", [Item, None])
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"contract": Item},
+        {"contract": None},
+        {"contract": Item, "partition_by": "u"},
+        {"contract": None, "partition_by": "k"},
+        {"contract": Item, "upsert": "w"},
+        {"contract": Plain, "upsert": "v", "partition_by": "u"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("spills", [True, False])
 def test_both_ways_make_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contract: type[Contract] | None, *, incremental: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any], *, incremental: bool, spills: bool
 ) -> None:
-    for seed in range(6):
+    contract = declared["contract"]
+    if spills:
+        monkeypatch.setattr(spilling, "_SHARE", 2**30)
+    for seed in range(4):
         shop, other = Workshop(tmp_path / f"{seed}a"), Workshop(tmp_path / f"{seed}b")
         lay_out(shop, seed)
         lay_out(other, seed)
-        more: dict[str, Any] = {"contract": contract, "incremental": incremental, "monkeypatch": monkeypatch}
+        more: dict[str, Any] = {**declared, "incremental": incremental, "monkeypatch": monkeypatch}
         table, at_once = made(shop, streams=False, **more)
         _, streamed = made(other, streams=True, **more)
         assert streamed.manifest.facts == at_once.manifest.facts
         assert_frame_equal(other.rows(table, streamed), shop.rows(table, at_once))
         if contract is not None:
             assert_frame_equal(other.aside(table, streamed), shop.aside(table, at_once), check_row_order=False)
+        older = (table.superseded(version, of.stores) for of, version in ((other, streamed), (shop, at_once)))
+        ordered = [
+            rows.collect().sort("_batch", "k", maintain_order=True, nulls_last=True)
+            for rows in older
+            if rows is not None
+        ]
+        assert len(ordered) == (2 if "upsert" in declared else 0)
+        if ordered:
+            assert_frame_equal(*ordered)
 
 
 def test_new_batches_go_on_from_a_streamed_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +144,15 @@ class Loose(Contract):
     w: int
 
 
+DECLARED: list[dict[str, Any]] = [
+    {"contract": Item},
+    {"contract": Loose, "partition_by": "u"},
+    {"contract": None},
+    {"contract": Plain, "upsert": "w", "partition_by": "v"},
+    {"contract": Item, "upsert": "v"},
+]
+
+
 def text_of(seed: int) -> str:
     choice = random.Random(seed)  # noqa: S311 - a test that can be run again
     first = choice.choice([0, 1_000 * seed])
@@ -120,20 +160,21 @@ def text_of(seed: int) -> str:
     return "k,u,v,w\n" + "".join(f"{k},{u},{v},{k + v}\n" for k, u, v in rows)
 
 
-@pytest.mark.parametrize("contract", [Item, Loose, None])
-@settings(max_examples=12)
+@pytest.mark.parametrize("declared", DECLARED, ids=str)
+@settings(max_examples=8)
 @given(steps=STEPS)
 def test_whatever_comes_and_goes_a_poured_table_is_a_rebuilt_one(
-    contract: type[Contract] | None, steps: list[list[tuple[int, int | None]]]
+    declared: dict[str, Any], steps: list[list[tuple[int, int | None]]]
 ) -> None:
     source = Source("raw", files("data/*.csv", schema={"k": pl.Int64, "u": pl.String, "v": pl.Int64, "w": pl.Int64}))
-    table = Table("items", [source], items, contract=contract, incremental=True)
+    table = Table("items", [source], items, **declared, incremental=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as other,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(pouring, "_CHUNK", 3)
+        patch.setattr(spilling, "_SHARE", 2**30)
         shop, fresh = Workshop(Path(folder)), Workshop(Path(other))
         for each in (shop, fresh):
             each.write("data/9.csv", "k,u,v,w\n-1,x,1,1\n-2,y,1,2\n")

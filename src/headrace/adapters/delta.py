@@ -93,14 +93,12 @@ class DeltaTableStore:
     def _taken(
         self, rows: pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame] | Draft, name: str, change: Change
     ) -> pl.DataFrame | RowsDraft:
-        """The rows as a frame or a draft of this store; as a frame where they are to be cut in pieces."""
-        if isinstance(rows, pl.DataFrame):
+        """The rows as a frame or a draft of this store; as a frame where they are still to be cut in pieces."""
+        if isinstance(rows, pl.DataFrame | RowsDraft):
             return rows
-        if not isinstance(rows, RowsDraft):
-            draft = self.draft(name)
-            draft.extend(_frames(rows))
-            rows = draft
-        return rows.lazy().collect() if change.pieces else rows
+        draft = self.draft(name)
+        draft.extend(_frames(rows))
+        return draft.lazy().collect() if change.pieces else draft
 
     def scan(self, ref: Ref) -> pl.LazyFrame:
         """The rows of exactly this version, in the order in which they were written.

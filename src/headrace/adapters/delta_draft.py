@@ -78,6 +78,13 @@ class RowsDraft:
         while self._full():
             self._flush(_ROWS_OF_A_FILE)
 
+    def cut(self) -> None:
+        """Begin a file with the rows that come next."""
+        if self.height:
+            self._waiting = [frame for frame in self._waiting if frame.height]
+        while self.height and self._waiting:
+            self._flush(_ROWS_OF_A_FILE)
+
     def link(self, file: RowsFile) -> bool:
         """Take a file as it is, under a second name; False where its columns are not those that would be written.
 
@@ -117,9 +124,7 @@ class RowsDraft:
     def frames(self) -> Iterator[pl.DataFrame]:
         """The rows so far, some at a time."""
         for path, rows, _ in self._files:
-            scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-            for start in range(0, max(rows, 1), ROWS_OF_A_GROUP):
-                yield scan.slice(start, ROWS_OF_A_GROUP).collect()
+            yield from _slices(path, rows)
         yield from self._waiting
 
     def fitted(self, base: Mapping[str, pl.DataType], folder: Path) -> RowsDraft:
@@ -127,7 +132,10 @@ class RowsDraft:
         if self._stored is not None and list(base.items()) == list(self._stored.items()):
             return self
         other = RowsDraft(folder, self._name, self._memory)
-        other.extend(fitted(frame, base, self._name) for frame in self.frames())
+        for path, rows, _ in self._files:
+            other.extend(fitted(frame, base, self._name) for frame in _slices(path, rows))
+            other.cut()
+        other.extend(fitted(frame, base, self._name) for frame in self._waiting)
         return other
 
     def files(self) -> list[Written]:
@@ -162,6 +170,12 @@ class RowsDraft:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1)
         self._files.append((path, rows.height, self._thread.submit(_settled, path)))
+
+
+def _slices(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of a file, some at a time, at least one frame."""
+    scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    return (scan.slice(start, ROWS_OF_A_GROUP).collect() for start in range(0, max(rows, 1), ROWS_OF_A_GROUP))
 
 
 def _settled(path: Path) -> tuple[int, str]:

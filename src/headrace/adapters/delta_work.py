@@ -68,10 +68,11 @@ class Work:
         found = {}
         done = 0
         for file in added:
+            piece = bisect_left(places, done + 1)
             done += file.rows
-            place = self.change.places[bisect_left(places, done)]
-            if place not in ends:
-                message = f"rows are to go behind row {place}, which is not the last one of a file"
+            place = self.change.places[piece]
+            if place not in ends or done > places[piece]:
+                message = f"rows are to go behind row {place}, and lie in a file with others"
                 raise ValueError(message)
             if ends[place] != base[-1].name:
                 found[file.name] = ends[place]

@@ -20,7 +20,8 @@ class Change:
     """How a write differs from an append of all rows in one file.
 
     `less`: the rows of the base that are left out, by their numbers from 0 in the order of `scan`, ascending. `pieces`:
-    how many of the new rows each file gets, in order; empty for one file. `places`: for each piece, how many rows of
+    how many of the new rows each file gets, in order, or each of the parts that a draft was cut
+    into; empty for one file. `places`: for each piece, how many rows of
     the base lie before it, up to the end of one of its files; empty for all of them.
     """
 
@@ -74,6 +75,9 @@ class Draft(Protocol):
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take rows, which go behind those that are there."""
+
+    def cut(self) -> None:
+        """Begin a file with the rows that come next."""
 
     def link(self, file: RowsFile) -> bool:
         """Take the rows of a file by taking the file itself; False where its columns are to be written otherwise."""

@@ -7,6 +7,7 @@ batches, which is poured as well.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,7 @@ def appended(made: Grown, before: Before, shape: Shape) -> Grown | None:
         if delta is not None and rows is not None and before.gone:
             gone = rows.select(BATCH).with_row_index(ROW).filter(pl.col(BATCH).is_in(sorted(before.gone)))
             delta.less = numbers(gone.collect())
+    made.places = before.layout.places(made.layout, math.inf)
     made.layout = before.layout.changed(made.clean.less, made.layout)
     kept = {batch: of for batch, of in before.facts["batches"].items() if batch not in before.gone}
     sizes = {**kept, **made.sizes}

@@ -65,12 +65,12 @@ class Delta:
 class Grown:
     """A table under construction: what changes of each output, how the rows lie, and what each batch came to.
 
-    `added` are the new rows alone, and `places` where each piece of them goes among those of the base.
+    `pieces` are how many of the new rows lie together, and `places` where each of them goes among those of the base.
     """
 
     clean: Delta
     layout: Layout
-    added: Layout
+    pieces: Sequence[int]
     aside: Delta | None
     superseded: Delta | None
     sizes: Sizes
@@ -200,7 +200,7 @@ class _Making:
         return Grown(
             clean=Delta(rows, self.less["clean"]),
             layout=layout.changed(self.less["clean"], added_runs),
-            added=added_runs,
+            pieces=added_runs.pieces(),
             aside=Delta(pl.concat(aside), self.less["aside"]) if shape.contract is not None else None,
             superseded=Delta(pl.concat(lost), self.less["superseded"]) if shape.upsert is not None else None,
             sizes={batch: _tidy(self.sizes[batch]) for batch in sorted(self.sizes, key=str)},

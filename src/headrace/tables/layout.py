@@ -84,23 +84,23 @@ class Layout:
             found += [run, *coming.get(place, ())]
         return Layout(_joined(found))
 
-    def pieces(self) -> list[int]:
+    def pieces(self, most: float = ROWS_OF_A_FILE) -> list[int]:
         """How many rows each file gets: a partition begins a file, and so does a batch when the file is long enough."""
-        return [rows for _, rows in self._pieces()]
+        return [rows for _, rows in self._pieces(most)]
 
-    def places(self, added: Layout) -> list[int]:
+    def places(self, added: Layout, most: float = ROWS_OF_A_FILE) -> list[int]:
         """For each piece of what comes to it, how many rows of this layout lie before it; none without partitions."""
         if not any(run.partition is not None for run in added.runs):
             return []
         ends = [0, *self._ends().tolist()]
-        return [ends[self._behind(partition)] for partition, _ in added._pieces()]
+        return [ends[self._behind(partition)] for partition, _ in added._pieces(most)]
 
-    def _pieces(self) -> list[tuple[str | None, int]]:
+    def _pieces(self, most: float) -> list[tuple[str | None, int]]:
         found: list[tuple[str | None, int]] = []
         for partition, runs in groupby(self.runs, key=lambda run: run.partition):
             rows = 0
             for run in runs:
-                if rows >= ROWS_OF_A_FILE:
+                if rows >= most:
                     found.append((partition, rows))
                     rows = 0
                 rows += run.rows

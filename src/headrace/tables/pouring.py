@@ -7,6 +7,7 @@ themselves are compared, in a second pass.
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -20,9 +21,12 @@ from headrace.tables.growing import Delta, Grown
 from headrace.tables.layout import Layout, Run
 from headrace.tables.linking import is_given, scan, warned
 from headrace.tables.making import refuse_other_columns
+from headrace.tables.newest import Newest
 from headrace.tables.rules import WARN
 from headrace.tables.seen import Seen
+from headrace.tables.spilling import Spill
 from headrace.tables.uniqueness import with_reason
+from headrace.tables.upsert import PART, superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,16 +39,21 @@ if TYPE_CHECKING:
     from headrace.sources.source import Source
     from headrace.tables.growing import Sizes
     from headrace.tables.making import Recipe
+    from headrace.tables.partitions import Partition
     from headrace.tables.shape import Shape
     from headrace.tables.uniqueness import Unique
 
 _CHUNK = 200_000
 """Rows that are looked at together."""
+_STEP = 50_000
+"""Rows that are poured once more together."""
 ROWS_OF_A_FILE = 1_000_000
 """A file of more rows than a table store writes into one."""
 _BYTES_OF_A_CELL = 16
 _LARGE = 16
 """Inputs of more than one part in so many of the memory that may be used are poured."""
+_SETTLED = 4
+"""New batches up to so many times as large are settled with their base rather than made once more with all others."""
 
 
 def is_large(inputs: Iterable[Facts], batches: Sequence[str] | None, memory: int) -> bool:
@@ -57,6 +66,12 @@ def is_large(inputs: Iterable[Facts], batches: Sequence[str] | None, memory: int
         rows = facts.get("rows", 0) if batches is None else sum(facts["batches"][batch]["rows"] for batch in batches)
         cells += rows * len(facts.get("schema", ()))
     return bool(cells * _BYTES_OF_A_CELL > memory // _LARGE)
+
+
+def can_be_settled(taken: Sequence[RowsNode], batches: Sequence[str], context: Context) -> bool:
+    """Whether new batches, though poured where that suffices, are few enough rows to be settled with others at once."""
+    facts = [context.versions[each.name].manifest.facts for each in taken]
+    return not is_large(facts, batches, _SETTLED * context.memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ def poured(recipe: Recipe, shape: Shape, batches: Sequence[Inputs], context: Con
     """A table of batches."""
     scratch = context.stores.artefacts.scratch()
     try:
-        pouring = Pouring(recipe, shape, context.stores.tables.draft, scratch)
+        pouring = Pouring(recipe, shape, context.stores.tables.draft, Scratch(scratch, context.memory))
         for number, inputs in enumerate(batches):
             context.progress(number, len(batches))
             pouring.pour(inputs)
@@ -113,31 +128,46 @@ def poured(recipe: Recipe, shape: Shape, batches: Sequence[Inputs], context: Con
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder for what is too much for memory, and how much memory may be used."""
+
+    folder: Path
+    memory: int
+
+
 @dataclass(slots=True)
 class _Came:
     """What came of one batch so far."""
 
     rows: int = 0
     aside: int = 0
+    older: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
 
 class Pouring:
-    """A table that is made from nothing, batch by batch. `draft` makes drafts by name, `scratch` is a folder."""
+    """A table that is made from nothing, batch by batch. `draft` makes drafts by name."""
 
-    def __init__(self, recipe: Recipe, shape: Shape, draft: Callable[[str], Draft], scratch: Path) -> None:
-        self._recipe, self._shape, self._draft = recipe, shape, draft
+    def __init__(self, recipe: Recipe, shape: Shape, draft: Callable[[str], Draft], scratch: Scratch) -> None:
+        self._recipe, self._shape, self._draft, self._scratch = recipe, shape, draft, scratch
         self._clean, self._aside = draft(shape.name), draft(f"{shape.name}.quarantine")
+        self._newest: Newest | None = None
+        self._older: Draft | None = None
+        if shape.upsert is not None:
+            self._newest = Newest(shape.upsert, scratch.folder / "keys", scratch.memory)
+            self._older = draft(f"{shape.name}.superseded")
         self._came: dict[str | None, _Came] = {}
         rules = sorted(shape.rules, key=lambda rule: rule.answer(shape.answer) == WARN)
-        rows = self._clean.lazy
-        self._seen = {rule: Seen(rule.names, scratch / str(place), rows) for place, rule in enumerate(rules)}
+        folders = [scratch.folder / str(place) for place in range(len(rules))]
+        self._seen = {rule: Seen(rule.names, folder, self._so_far) for rule, folder in zip(rules, folders, strict=True)}
 
     def pour(self, inputs: Inputs) -> None:
         """Call the function, and take its rows. Raises what `Recipe.rows` raises, and HR414."""
         self._came[inputs.batch] = _Came()
         result = self._recipe.asked(inputs.frames)
-        if not inputs.files or not is_given(result, inputs.frames[0]):
+        laid = self._newest is None and self._shape.partition is None
+        if not laid or not inputs.files or not is_given(result, inputs.frames[0]):
             self._take(result, inputs.batch)
             return
         for file in inputs.files:
@@ -163,11 +193,21 @@ class Pouring:
             split = self._recipe.checked(chunk, batch)
             if self._clean.columns:
                 refuse_other_columns(self._shape.name, self._clean.schema, split.clean, (next(iter(self._came)), batch))
-            for seen in self._seen.values():
-                seen.add(split.clean)
-            self._clean.add(split.clean)
+            self._put(split.clean)
             self._aside.add(split.quarantined)
             self._add(batch, split.clean.height, split.quarantined.height, split.counts)
+
+    def _so_far(self) -> pl.LazyFrame:
+        return self._clean.lazy()
+
+    def _put(self, rows: pl.DataFrame) -> None:
+        """Take clean rows: where the newest of a key stays, until all are there."""
+        if self._newest is not None:
+            self._newest.add(rows)
+        else:
+            for seen in self._seen.values():
+                seen.add(rows)
+        self._clean.add(rows)
 
     def _add(self, batch: str | None, rows: int, aside: int, counts: Mapping[str, int]) -> None:
         came = self._came[batch]
@@ -177,6 +217,8 @@ class Pouring:
 
     def done(self) -> Grown:
         """The table, doubles set aside."""
+        if self._newest is not None:
+            self._supersede(self._newest)
         doubled = {rule: found for rule, seen in self._seen.items() if len(found := seen.doubled())}
         if doubled:
             self._set_aside(doubled)
@@ -184,14 +226,63 @@ class Pouring:
             batch: {
                 "rows": came.rows,
                 "quarantined": came.aside,
+                **({"superseded": came.older} if came.older else {}),
                 **({"rules": came.counts} if came.counts else {}),
             }
             for batch, came in self._came.items()
         }
         layout = Layout().plus(Run(batch, came.rows) for batch, came in self._came.items())
-        aside = None if self._shape.contract is None else Delta(self._aside)
-        new_aside = sum(came.aside for came in self._came.values())
-        return Grown(Delta(self._clean), layout, Layout(), aside, None, sizes, new_aside)
+        if self._shape.partition is not None:
+            layout = self._part(self._shape.partition)
+        return Grown(
+            clean=Delta(self._clean),
+            layout=layout,
+            pieces=layout.pieces(math.inf),
+            aside=None if self._shape.contract is None else Delta(self._aside),
+            superseded=None if self._older is None else Delta(self._older),
+            sizes=sizes,
+            new_aside=sum(came.aside for came in self._came.values()),
+        )
+
+    def _supersede(self, newest: Newest) -> None:
+        """Pour the clean rows once more, less those that a newer one of their key supersedes."""
+        rows, self._newest, older = self._by_batch(self._clean), None, cast("Draft", self._older)
+        empty, lost = self._clean.head(0), newest.lost()
+        self._clean = self._draft(self._shape.name)
+        older.add(superseded(empty, None))
+        self._put(empty)
+        for batch, first, part in rows:
+            gone = lost[first : first + part.height]
+            self._put(part.filter(pl.Series(~gone)))
+            newest.lose(part.filter(pl.Series(gone)), np.flatnonzero(gone) + first, batch)
+            self._add(batch, -int(gone.sum()), 0, {})
+            self._came[batch].older += int(gone.sum())
+        for part in newest.losers():
+            older.add(part)
+
+    def _part(self, partition: Partition) -> Layout:
+        """Pour the clean rows once more, partition by partition, and tell how they lie then."""
+        batches = list(self._came)
+        spill = Spill(self._scratch.folder / "parts", self._scratch.memory)
+        for batch, _, part in self._by_batch(self._clean):
+            names = partition.names(part, self._shape.name)
+            spill.add(part.with_columns(pl.lit(batches.index(batch)).alias(PART)), names)
+        empty = self._clean.head(0)
+        partition.names(empty, self._shape.name)
+        self._clean, runs = self._draft(self._shape.name), list[Run]()
+        self._clean.add(empty)
+        for name, frames in spill.parts():
+            self._clean.cut()
+            for frame in frames:
+                counts = frame.group_by(PART, maintain_order=True).len().iter_rows()
+                runs += [Run(batches[place], count, name) for place, count in counts]
+                self._clean.add(frame.drop(PART))
+        return Layout().plus(runs)
+
+    def _by_batch(self, draft: Draft) -> Iterator[tuple[str | None, int, pl.DataFrame]]:
+        """The rows of a draft, some of a batch at a time, each with the number of the first one."""
+        ends = np.cumsum([came.rows for came in self._came.values()])
+        return _pieces(draft, list(self._came), ends)
 
     def _chunks(self, result: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         """What the function returns, at least one chunk. What its query raises becomes HR423."""
@@ -210,20 +301,14 @@ class Pouring:
     def _set_aside(self, doubled: dict[Unique, np.ndarray]) -> None:
         """Pour the clean rows once more, less those that come after another one of the same values."""
         broken, warned = self._doubles(doubled)
-        clean, begin = self._draft(self._shape.name), 0
+        clean = self._draft(self._shape.name)
         batches = list(self._came)
         ends = np.cumsum([came.rows for came in self._came.values()])
         for rule, rows in warned.items():
             for batch, count in _by_batch(rows, ends, batches):
                 self._count(batch, rule, count, 0)
-        for chunk in self._clean.frames():
-            end = begin + chunk.height
-            for place, batch in enumerate(batches):
-                first, after = max(begin, int(ends[place - 1]) if place else 0), min(end, int(ends[place]))
-                if first < after:
-                    part = chunk.slice(first - begin, after - first)
-                    clean.add(self._parted(part, batch, broken, first))
-            begin = end
+        for batch, first, part in _pieces(self._clean, batches, ends):
+            clean.add(self._parted(part, batch, broken, first))
         self._clean = clean
 
     def _parted(
@@ -270,6 +355,20 @@ class Pouring:
                 broken[rule] = numbers
                 gone = np.union1d(gone, numbers)
         return broken, warned
+
+
+def _pieces(
+    draft: Draft, batches: Sequence[str | None], ends: np.ndarray
+) -> Iterator[tuple[str | None, int, pl.DataFrame]]:
+    """The rows of a draft, some of a batch at a time, where the batches end at these numbers."""
+    begin = 0
+    for chunk in (part for frame in draft.frames() for part in frame.iter_slices(_STEP)):
+        end = begin + chunk.height
+        for place, batch in enumerate(batches):
+            first, after = max(begin, int(ends[place - 1]) if place else 0), min(end, int(ends[place]))
+            if first < after:
+                yield batch, first, chunk.slice(first - begin, after - first)
+        begin = end
 
 
 def _by_batch(rows: np.ndarray, ends: np.ndarray, batches: Sequence[str | None]) -> Iterator[tuple[str | None, int]]:

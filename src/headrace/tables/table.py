@@ -314,18 +314,20 @@ class Table(TracedNode):
         from headrace.tables.appending import appended, may_be_poured
         from headrace.tables.growing import grown
         from headrace.tables.making import refuse_different, schema_of
-        from headrace.tables.pouring import large_inputs, poured
+        from headrace.tables.pouring import can_be_settled, large_inputs, poured
 
         done = {} if before is None else before.batches
         mended = self._mended_of(step.batches)
         batches = {batch: of for batch, of in step.batches.items() if batch not in mended}
         wanted = sorted(batch for batch, identity in batches.items() if done.get(batch) != identity)
         recipe, shape = self._recipe(context), self._shape(step)
-        if step.observation is None and self.upsert is None and self.partition is None:
+        if step.observation is None:
             large = large_inputs(self.taken, wanted if self.incremental else None, context)
             if large and may_be_poured(shape, before, batches):
                 made = poured(recipe, shape, large, context)
-                return made if before is None else appended(made, before, shape)
+                found = made if before is None else appended(made, before, shape)
+                if found is not None or not can_be_settled(self.taken, wanted, context):
+                    return found
         splits = self._splits(wanted, recipe, context)
         names = wanted if self.incremental else [None]
         refuse_different(self.name, splits, names)
@@ -387,7 +389,7 @@ class Table(TracedNode):
 
         put(QUARANTINE, f"{self.name}.{QUARANTINE}", made.aside)
         put(SUPERSEDED, f"{self.name}.{SUPERSEDED}", made.superseded)
-        put(TABLE, self.name, made.clean, Change(pieces=made.added.pieces(), places=made.places))
+        put(TABLE, self.name, made.clean, Change(pieces=made.pieces, places=made.places))
         return outputs
 
 
