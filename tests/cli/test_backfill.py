@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli import golden
-from tests.cli.commands import HEADRACE, headrace, inside, surroundings
+from tests.cli.commands import HEADRACE, begin, headrace, inside, surroundings
 from tests.support.projects import ORDERS, Project
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+WAIT = """\
+    from pathlib import Path
+
+    gate = Path(__file__).parent / "gate"
+    if gate.exists() and rows.select(pl.col("order_id").min()).collect().item() == 28:
+        gate.open("rb").read()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +84,24 @@ def test_killed_in_the_middle_it_goes_on_and_makes_nothing_twice(shop: Project) 
         assert len(made) == len(set(made)), "no finished part was made again"
     assert inside(shop.folder, "backfill", "orders").out.startswith("Nothing to backfill")
     inside(shop.folder, "doctor")
+
+
+def test_interrupted_in_the_middle_it_goes_on(began: Project, tmp_path: Path) -> None:
+    shop = began.copied(tmp_path / "shop")
+    before = shop.rows("orders")
+    shop.edit("    return rows.with", f"{WAIT}    return rows.with")
+    os.mkfifo(shop.folder / "gate")
+    process = begin(shop.folder, "backfill", "orders", "--yes")
+    with (shop.folder / "gate").open("wb"):  # opens once the second month is being made, which waits until it closes
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 130, out + err
+    assert shop.rows("orders") == before, "readers see nothing of it"
+    (shop.folder / "gate").unlink()
+    planned = inside(shop.folder, "backfill", "orders", "--json").data
+    assert [part["done"] for part in planned["parts"]] == [True, False, False]
+    headrace(shop.folder, "backfill", "orders", "--yes")
+    assert [row[2] for row in shop.rows("orders")] == [2 * float(str(row[2])) for row in before]
+    with shop.opened() as workspace:
+        keys = [version.key for version in workspace.ledger.versions("orders")]
+    assert len(keys) == len(set(keys)) == 4, "the version before, and one for each part"
