@@ -29,6 +29,10 @@ help: ## Say what each target does
 .PHONY: setup
 setup: $(DEV_STAMP) ## Make .venv with everything that development needs
 
+.PHONY: spark
+spark: $(DEV_STAMP) ## Put PySpark in .venv, 500 MB, for the tests that ask Spark; they need Java too
+	$(INSTALL) -r benchmarks/rivals/pyspark/requirements.txt
+
 .PHONY: demo
 demo: $(DEMO_STAMP) ## Run the demonstration on the flights of 2013 (ARGS="..." are handed on)
 	$(BIN)/headrace demo $(ARGS)

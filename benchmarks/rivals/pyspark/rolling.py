@@ -34,7 +34,8 @@ def main() -> None:
     found.write.format("noop").mode("overwrite").save()
     seconds = time.perf_counter() - begin
     sums = found.select(f.count("*").alias("rows"), *(f.sum(name).alias(name) for name in ("n", "mean", "std")))
-    told = {name: float(value) for name, value in sums.first().asDict().items()}
+    [row] = sums.collect()
+    told = {name: float(value) for name, value in row.asDict().items()}
     status = Path(f"/proc/{_machine()}/status").read_text(encoding="ascii").splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
     answer.write_text(json.dumps({**told, "seconds": seconds, "peak": peak}), encoding="utf-8")
