@@ -32,6 +32,7 @@ from headrace.ports.ledger import (
 )
 from headrace.ports.records import PointerMove
 from headrace.testing.ledgers import attempt_of, decision_of, run_of, version_of
+from tests.support.versions import large_version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ def fill(ledger: Ledger) -> None:
     """A row in every table."""
     answers = ledger.write(
         *(AddVersion(version_of(number)) for number in range(20)),
+        AddVersion(large_version_of(100)),
         Collect(["table-3"]),
         AddDecision(decision_of(1, "table-1")),
         CreateEnvironment("prod"),

@@ -221,7 +221,7 @@ def test_rows_of_earlier_code_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def before_of(version: Version) -> Before:
-    return Before(version.manifest.facts, pl.LazyFrame(), None, None, version.batches)
+    return Before(version.manifest.facts, pl.LazyFrame(), None, None)
 
 
 def test_the_error_of_a_query_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

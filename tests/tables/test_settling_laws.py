@@ -77,7 +77,7 @@ def made(shape: Shape, wanted: Mapping[str, list[Row]], base: Table | None = Non
         frames = {name: None if rows is None else rows.lazy() for name, rows in base.outputs.items()}
         clean = frames["clean"]
         assert clean is not None
-        before = Before(base.facts, clean, frames["aside"], frames["superseded"], dict.fromkeys(kept, ""))
+        before = Before(base.facts, clean, frames["aside"], frames["superseded"], frozenset(base.batches.keys() - kept))
     found = grown(splits, new, shape, before)
     assert found is not None, "one key can always be settled"
     deltas = {"clean": found.clean, "aside": found.aside, "superseded": found.superseded}

@@ -12,6 +12,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, TextIO
 
+from headrace.ports.mappings import PieceList
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -128,7 +130,7 @@ def _plain_container(value: object) -> Json:
     if hasattr(value, "items"):
         mapping: Mapping[object, object] = value  # type: ignore[assignment]  # anything with items is read as a mapping
         return {str(key): plain(each) for key, each in mapping.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset, PieceList)):
         ordered = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
         return [plain(each) for each in ordered]
     return str(value)

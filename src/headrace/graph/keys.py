@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.ports.canonical import digest_of
+from headrace.ports.mappings import Pieces, pieced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,9 +46,14 @@ def version_key(
 
     `marks` says, by batch, what the present code has not simply made of it (see `headrace.plan.marks`).
     """
-    identity = None if observed is None else dict(observed)
+    identity = None if observed is None else _identity(pieced(observed))
     recipe = [KEY_SCHEME, node.kind, node.semantics, node.name, coded.fingerprint, list(inputs), identity, generation]
     return digest_of([*recipe, dict(marks)] if marks else recipe)
+
+
+def _identity(observed: Mapping[str, str]) -> object:
+    """What was observed, as part of a key: of many batches the digest that stands for just these."""
+    return ("pieces", observed.tree.root.digest) if isinstance(observed, Pieces) else dict(observed)
 
 
 def seed_of(key: str) -> int:

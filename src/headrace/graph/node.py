@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from headrace.errors import HeadraceError
 from headrace.ports.canonical import texts_in
 from headrace.ports.durations import duration
+from headrace.ports.mappings import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,6 +134,10 @@ class Node(ABC):
         """The set of source batches that a version covers, from those of its inputs; empty unless incremental."""
         return {}
 
+    def handed(self, step: Step) -> Step:
+        """A step as its worker gets it: without what making it does not need."""
+        return step
+
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
         """The version to build on, out of the live ones of the same fingerprint; None to start afresh."""
         return None
@@ -179,9 +184,9 @@ def nearest(wanted: Mapping[str, str], live: Sequence[Version]) -> Version | Non
     """
     best, least = None, None
     for version in live:
-        shared = len(version.batches.items() & wanted.items())
-        gone = len(version.batches) - shared
-        cost = (len(wanted) - shared + gone, gone)
-        if shared and shared >= gone and (least is None or cost <= least):
+        there = shared(version.batches, wanted)
+        gone = len(version.batches) - there
+        cost = (len(wanted) - there + gone, gone)
+        if there and there >= gone and (least is None or cost <= least):
             best, least = version, cost
     return best

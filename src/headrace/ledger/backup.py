@@ -32,6 +32,7 @@ FORMAT = "headrace ledger backup 1"
 TABLES: dict[str, tuple[str, ...]] = {
     "migrations": ("number", "name", "at"),
     "entries": ("seq", "at", "kind", "body", "previous", "hash"),
+    "pieces": ("digest", "body"),
     "versions": ("key", "node", "entry", "collected"),
     "decisions": ("key", "candidate", "entry"),
     "environments": ("name", "base", "entry"),

@@ -31,7 +31,7 @@ from headrace.ports.failpoints import failpoint
 from headrace.ports.records import Entry, RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from headrace.ledger.group import Request
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from headrace.ports.ledger import Answer, Database, Item
     from headrace.ports.records import Attempt, Decision, Lease, PointerChange, Run, Signal, Snapshot, Version
 
+_HELD = 200_000
+"""Digests of pieces that are remembered to be in the database."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -54,6 +56,7 @@ class SqlLedger:
         self._clock = clock
         self._queries = queries(database.dialect)
         self._group = Group(self._commit)
+        self._held: set[str] = set()
         migrate(database, stamp(clock))
 
     # ------------------------------------------------------------------ writing
@@ -75,35 +78,51 @@ class SqlLedger:
     def _apply(self, group: Sequence[Request], apply: Callable[[Transaction, Item], Answer]) -> None:
         with _storage_errors():
             with self._database.writing() as connection:
-                transaction = Transaction(connection, self._queries, stamp(self._clock))
+                transaction = Transaction(connection, self._queries, stamp(self._clock), self._held)
                 for request in group:
                     request.answers = [apply(transaction, item) for item in request.items]
                 failpoint("ledger.commit.before")
             failpoint("ledger.commit.after")
+        self._hold(transaction.pieces)
+
+    def _hold(self, pieces: Iterable[str]) -> None:
+        """Remember pieces that are in the database, where they stay for good. To forget some only costs time."""
+        if len(self._held) > _HELD:
+            self._held = set()
+        self._held.update(pieces)
 
     # ------------------------------------------------------------------ versions and decisions
 
     def version(self, key: str) -> Version | None:
         """The version of this key, live or collected."""
         found = self._rows("version", key=key)
-        return version_of(found[0]) if found else None
+        return self._version_of(found[0]) if found else None
 
     def live(self, keys: Sequence[str]) -> Mapping[str, Version]:
         """Those of the keys that have a live version."""
         if not keys:
             return {}
-        versions = map(version_of, self._rows("live_versions", keys=encoded(sorted(set(keys)))))
+        versions = map(self._version_of, self._rows("live_versions", keys=encoded(sorted(set(keys)))))
         return {version.key: version for version in versions}
 
     def versions(self, node: str | None = None, *, collected: bool = False) -> Sequence[Version]:
         """Versions of one node, or of all, oldest first; collected ones only when asked for."""
         if node is None:
-            return [version_of(row) for row in self._rows("versions", collected=int(collected))]
-        return [version_of(row) for row in self._rows("versions_of_node", node=node, collected=int(collected))]
+            return [self._version_of(row) for row in self._rows("versions", collected=int(collected))]
+        return [self._version_of(row) for row in self._rows("versions_of_node", node=node, collected=int(collected))]
 
     def newest_versions(self, node: str, limit: int) -> Sequence[Version]:
         """The newest live versions of a node, at most so many, oldest first."""
-        return [version_of(row) for row in reversed(self._rows("newest_versions", node=node, limit=limit))]
+        return [self._version_of(row) for row in reversed(self._rows("newest_versions", node=node, limit=limit))]
+
+    def pieces(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of these pieces of versions that it holds."""
+        found = dict(self._rows("pieces", digests=encoded(sorted(digests)))) if digests else {}
+        self._hold(found)
+        return found
+
+    def _version_of(self, row: tuple[Any, ...]) -> Version:
+        return version_of(row, self.pieces)
 
     def decisions(self, candidates: Sequence[str]) -> Sequence[Decision]:
         """Every decision about these candidates, oldest first."""

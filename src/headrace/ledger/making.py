@@ -24,8 +24,9 @@ def add_version(transaction: Transaction, item: AddVersion) -> Version:
     if not transaction.run("add_version", values):
         stored, collected = transaction.rows("version", {"key": version.key})[0]
         if not collected:
-            return version_of((stored,))
+            return version_of((stored,), transaction.pieces_of)
         transaction.run("revive_version", values)
+    transaction.keep(version.trees())
     transaction.append_text("version", body)
     return version
 
@@ -35,14 +36,15 @@ def relocate(transaction: Transaction, item: Relocate) -> bool:
     found = transaction.rows("version", {"key": item.key})
     if not found or found[0][1]:
         return False
-    version = version_of(found[0])
-    if dict(version.manifest.outputs) != dict(item.expected):
+    version = version_of(found[0], transaction.pieces_of)
+    if version.manifest.outputs != item.expected:
         return False
     left = {name: ref.to_json() for name, ref in item.expected.items() if item.outputs[name] != ref}
     facts = {**version.manifest.facts, "moved": {"at": transaction.at, "from": left}}
     moved = replace(version, manifest=replace(version.manifest, outputs=item.outputs, facts=facts))
     values = {"key": version.key, "node": version.node, "entry": transaction.next_entry()}
     transaction.run("revive_version", values)
+    transaction.keep(moved.trees())
     transaction.append("relocate", moved.to_json())
     return True
 

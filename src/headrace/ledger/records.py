@@ -22,14 +22,15 @@ from headrace.ports.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from headrace.ports.pieces import Fetch
     from headrace.ports.records import Facts
 
 Row = tuple[Any, ...]
 
 
-def version_of(row: Row) -> Version:
-    """A version, from (body, ...)."""
-    return Version.from_json(decoded(row[0]))
+def version_of(row: Row, fetch: Fetch) -> Version:
+    """A version, from (body, ...); `fetch` finds its pieces."""
+    return Version.from_json(decoded(row[0]), fetch)
 
 
 def decision_of(row: Row) -> Decision:

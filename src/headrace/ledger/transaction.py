@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 from headrace.ledger.chain import GENESIS, encoded, hash_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from headrace.ports.ledger import Connection
+    from headrace.ports.pieces import Tree
     from headrace.ports.records import Json
 
 
 class Transaction:
     """What the handlers of items work with. `at` is the time of every entry of this transaction."""
 
-    def __init__(self, connection: Connection, statements: Mapping[str, str], at: str) -> None:
+    def __init__(
+        self, connection: Connection, statements: Mapping[str, str], at: str, held: frozenset[str] | set[str]
+    ) -> None:
         self.connection = connection
         self.at = at
         self.touched = 0
+        self.pieces: set[str] = set()
+        """The digests of the pieces that this transaction has written."""
+        self._held = held
         self._statements = statements
         self._head: tuple[int, str] | None = None
 
@@ -32,6 +38,18 @@ class Transaction:
     def rows(self, name: str, values: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Execute a named query."""
         return self.connection.rows(self._statements[name], values)
+
+    def keep(self, trees: Iterable[Tree]) -> None:
+        """Write the pieces that the ledger is not known to hold, before the entry that names them."""
+        for tree in trees:
+            for digest, text in tree.missing(self._held).items():
+                if digest not in self.pieces:
+                    self.run("add_piece", {"digest": digest, "body": text})
+                    self.pieces.add(digest)
+
+    def pieces_of(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """The texts of pieces, by digest."""
+        return dict(self.rows("pieces", {"digests": encoded(sorted(digests))})) if digests else {}
 
     def next_entry(self) -> int:
         """The number that the next entry will have."""
@@ -52,8 +70,9 @@ class Transaction:
         return seq
 
     def forget_head(self) -> None:
-        """Read the end of the chain again: a savepoint was undone."""
+        """Read the end of the chain again, and take no piece for written: a savepoint was undone."""
         self._head = None
+        self.pieces.clear()
 
     def _read_head(self) -> tuple[int, str]:
         if self._head is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 from headrace.graph.keys import Coded, version_key
 from headrace.plan.marks import carried
+from headrace.ports.mappings import changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,8 @@ def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: 
     marks = _marks(node, plain, wanted, generation)
     coded = wanted.coded[node.name]
     key = version_key(node, coded, keys, observed=observed, generation=generation, marks=marks)
-    batches = {**{batch: f"{of}{marks.get(batch, '')}" for batch, of in plain.items()}, **(observed or {})}
+    marked = {batch: f"{plain[batch]}{mark}" for batch, mark in marks.items()}
+    batches = changed(plain, {**marked, **(observed or {})}) if plain else observed or {}
     effective = pointer if node.name in refused else key
     return Address(node.name, key, effective, inputs, batches, generation, observation)
 

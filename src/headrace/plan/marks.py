@@ -11,6 +11,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from headrace.ports.mappings import counted, differences, pairs, pieced, shared
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,6 +41,25 @@ def is_kept(identity: str) -> bool:
     return mark_of(identity).startswith(KEPT)
 
 
+def kept_among(batches: Mapping[str, str]) -> int:
+    """Of how many batches the rows stay as earlier code made them."""
+    return counted(batches, _kept)
+
+
+def has_kept(version: Version, wanted: Mapping[str, str]) -> bool:
+    """Whether a version has all of the rows that are to stay as earlier code made them."""
+    different = differences(version.batches, wanted).values() if kept_among(wanted) else ()
+    return not any(now is not None and is_kept(now) for _, now in different)
+
+
+def _kept(batches: Mapping[str, str]) -> int:
+    return sum(map(is_kept, batches.values()))
+
+
+def _marked(batches: Mapping[str, str]) -> int:
+    return sum(bool(mark_of(identity)) for identity in batches.values())
+
+
 def carried(plain: Mapping[str, str], pointed: Version, *, moved: bool) -> dict[str, str]:
     """The marks of a version that goes on from another one, by batch. A batch whose content changed loses its own.
 
@@ -47,9 +68,12 @@ def carried(plain: Mapping[str, str], pointed: Version, *, moved: bool) -> dict[
         pointed: The version that the environment points to.
         moved: Whether the code has changed since, and its rows are to stay.
     """
+    if not moved and not counted(pointed.batches, _marked):
+        return {}
     marks = {}
-    for batch, digest in plain.items():
-        before = pointed.batches.get(batch)
+    present = dict(pairs(pointed.batches))
+    for batch, digest in pairs(plain):
+        before = present.get(batch)
         if before is None or digest_of(before) != digest:
             continue
         mark = mark_of(before)
@@ -67,6 +91,6 @@ def seen(version: Version, wanted: Mapping[str, str], fingerprint: str) -> Versi
     own = f"{KEPT}{version.key[:_KEY]}"
     batches = {
         batch: identity if is_kept(identity) else f"{digest_of(identity)}{own}"
-        for batch, identity in version.batches.items()
+        for batch, identity in pairs(version.batches)
     }
-    return replace(version, batches=batches if batches.items() & wanted.items() else {})
+    return replace(version, batches=pieced(batches) if shared(batches, wanted) else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headrace.plan.marks import is_kept, seen
+from headrace.plan.marks import kept_among, seen
 from headrace.plan.reasons import reason
 from headrace.ports.own import is_own
 from headrace.ports.work import Action, Step
@@ -160,7 +160,7 @@ def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
     live = known.related.get(node.name, ())
     made_so = (coded.fingerprint, address.generation)  # a refresh makes all of it again: what is there may be damaged
     same = [version for version in live if (version.fingerprint, version.generation) == made_so]
-    if any(map(is_kept, address.batches.values())):  # earlier code has made some of it
+    if kept_among(address.batches):  # earlier code has made some of it
         earlier = [version for version in live if version.generation == address.generation and version not in same]
         same = [*(seen(version, address.batches, coded.fingerprint) for version in earlier), *same]
     cost = wanted.pointed.get(node.name) or (live[-1] if live else None)

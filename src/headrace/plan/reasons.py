@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.graph.keys import SETTING
-from headrace.plan.marks import is_kept, mark_of
+from headrace.plan.marks import kept_among, mark_of
+from headrace.ports.mappings import differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,20 +31,19 @@ def _changed(address: Address, coded: Coded, pointed: Version) -> tuple[str, lis
         return _code_changed(coded.parts, pointed.parts)
     before = dict(pointed.inputs)
     changed = [name for name, key in address.inputs if before.get(name) != key]
-    again = [
-        batch for batch, was in pointed.batches.items() if mark_of(was) != mark_of(address.batches.get(batch, was))
-    ]
+    different = differences(pointed.batches, address.batches)
+    again = [batch for batch, (was, now) in different.items() if was and now and mark_of(was) != mark_of(now)]
     if again and not changed:
         return "backfill", [f"{len(again)} of {len(address.batches)} batches made again"]
     observed = address.observation is not None
-    if (observed or not changed) and dict(address.batches) != dict(pointed.batches):
-        return _batches_changed(address.batches, pointed.batches)
+    if (observed or not changed) and different:
+        return _batches_changed(different)
     return "input changed", [f"made from a new version of {name}" for name in changed]
 
 
 def _kept(address: Address) -> list[str]:
     """How much of it earlier code has made."""
-    kept = sum(map(is_kept, address.batches.values()))
+    kept = kept_among(address.batches)
     return [f"forward only: {kept} of {len(address.batches)} batches stay as earlier code made them"] if kept else []
 
 
@@ -67,10 +67,10 @@ def spelled(part: str) -> str:
     return f"setting {part.removeprefix(SETTING)}" if part.startswith(SETTING) else part
 
 
-def _batches_changed(wanted: Mapping[str, str], present: Mapping[str, str]) -> tuple[str, list[str]]:
-    added = sorted(wanted.keys() - present.keys())
-    removed = sorted(present.keys() - wanted.keys())
-    altered = sorted(name for name in wanted.keys() & present.keys() if wanted[name] != present[name])
+def _batches_changed(different: Mapping[str, tuple[str | None, str | None]]) -> tuple[str, list[str]]:
+    added = [name for name, (was, _) in different.items() if was is None]
+    removed = [name for name, (_, now) in different.items() if now is None]
+    altered = [name for name, (was, now) in different.items() if was is not None and now is not None]
     details = [f"{_listed(names)} {verb}" for names, verb in _named(added, altered, removed) if names]
     return ("new rows" if added and not removed and not altered else "rows changed"), details
 

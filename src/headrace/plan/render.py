@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.ports.mappings import differences
 from headrace.ports.work import Action
 
 if TYPE_CHECKING:
@@ -137,11 +138,11 @@ def _growth(step: Step) -> list[str]:
     """What an incremental step adds, and to what."""
     if step.base is None:
         return []
-    there = step.base.batches
+    different = differences(step.base.batches, step.batches).values()
     counted = [
-        (len(step.batches.keys() - there.keys()), "adds"),
-        (sum(step.batches.get(batch, identity) != identity for batch, identity in there.items()), "changes"),
-        (len(there.keys() - step.batches.keys()), "removes"),
+        (sum(was is None for was, _ in different), "adds"),
+        (sum(was is not None and now is not None for was, now in different), "changes"),
+        (sum(now is None for _, now in different), "removes"),
     ]
     told = ", ".join(f"{verb} {count}" for count, verb in counted if count)
     if not told:

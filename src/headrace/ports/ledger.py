@@ -71,6 +71,7 @@ class AddVersion:
     """Append a version, once. Value: the version that the ledger holds under this key (the first one wins).
 
     `lease` is the writer's; a stale fence refuses the item (HR603). A key that was collected comes to life again.
+    What of the version is in pieces is written with it, as far as the ledger does not hold it.
     """
 
     version: Version
@@ -256,6 +257,9 @@ class Ledger(Protocol):
 
     def newest_versions(self, node: str, limit: int) -> Sequence[Version]:
         """The newest live versions of a node, at most so many, oldest first."""
+
+    def pieces(self, digests: Sequence[str]) -> Mapping[str, str]:
+        """The texts of those of these pieces of versions that it holds (see `headrace.ports.pieces`)."""
 
     def decisions(self, candidates: Sequence[str]) -> Sequence[Decision]:
         """Every decision about these candidates, oldest first."""

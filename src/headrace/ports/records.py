@@ -8,10 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from headrace.ports.mappings import Codec, PieceList, Pieces, changed, pieced, trees
+from headrace.ports.pieces import Head, Tree, nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from headrace.ports.pieces import Fetch
 
 Json: TypeAlias = Any  # None, bool, int, float, str, list or dict of the same; JSON has no better type in Python
 Facts: TypeAlias = Mapping[str, Json]
+
+_NODES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +47,33 @@ class Ref:
         return cls(data["store"], data["path"], data["digest"], data["version"])
 
 
+REFS = Codec(Ref.to_json, Ref.from_json)
+"""References as plain data."""
+
+
+def _stored(value: object) -> Json:
+    """How a mapping or list in pieces is named where it is stored: its root, and how to read it."""
+    if isinstance(value, PieceList):
+        return ["list", *value.tree.root]
+    if isinstance(value, Pieces):
+        return ["refs" if value.codec == REFS else "plain", *value.tree.root]
+    return None
+
+
+def _read(stored: Sequence[Json], fetch: Fetch) -> Pieces[Json] | PieceList:
+    how, *root = stored
+    tree = Tree(Head(*root), None, fetch)
+    if how == "list":
+        return PieceList(tree)
+    return Pieces(tree, REFS) if how == "refs" else Pieces(tree)
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a step made: references to its outputs, and facts about them (rows, metrics, batches, libraries)."""
+    """What a step made: references to its outputs, and facts about them (rows, metrics, batches, libraries).
+
+    Outputs, and facts that are mappings or lists, may be in pieces (see `headrace.ports.mappings`).
+    """
 
     key: str
     outputs: Mapping[str, Ref] = field(default_factory=dict)
@@ -47,17 +81,33 @@ class Manifest:
 
     def to_json(self) -> Json:
         """Plain data."""
+        apart = {f"facts.{name}": found for name, value in self.facts.items() if (found := _stored(value))}
+        outputs = _stored(self.outputs)
+        if outputs:
+            apart["outputs"] = outputs
         return {
             "key": self.key,
-            "outputs": {name: ref.to_json() for name, ref in self.outputs.items()},
-            "facts": dict(self.facts),
+            "outputs": {} if outputs else {name: ref.to_json() for name, ref in self.outputs.items()},
+            "facts": {name: value for name, value in self.facts.items() if f"facts.{name}" not in apart},
+            **({"pieces": apart} if apart else {}),
         }
 
     @classmethod
-    def from_json(cls, data: Facts) -> Manifest:
-        """The inverse of `to_json`."""
-        outputs = {name: Ref.from_json(ref) for name, ref in data["outputs"].items()}
-        return cls(data["key"], outputs, data["facts"])
+    def from_json(cls, data: Facts, fetch: Fetch = nothing) -> Manifest:
+        """The inverse of `to_json`; `fetch` finds the pieces of what is not in the data itself."""
+        outputs: Mapping[str, Ref] = {name: Ref.from_json(ref) for name, ref in data["outputs"].items()}
+        apart = {name: _read(stored, fetch) for name, stored in data.get("pieces", {}).items()}
+        found = apart.pop("outputs", None)
+        if isinstance(found, Pieces):
+            outputs = found
+        facts = data["facts"]
+        if apart:
+            facts = {**facts, **{name.removeprefix("facts."): value for name, value in apart.items()}}
+        return cls(data["key"], outputs, facts)
+
+    def trees(self) -> Iterator[Tree]:
+        """What of it is in pieces."""
+        return trees(self.outputs, *self.facts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +137,14 @@ class Version:
         rows = self.manifest.facts.get("rows")
         return None if rows is None else int(rows)
 
+    def trees(self) -> Iterator[Tree]:
+        """What of it is in pieces."""
+        yield from trees(self.batches)
+        yield from self.manifest.trees()
+
     def to_json(self) -> Json:
         """Plain data."""
+        batches = _stored(self.batches)
         return {
             "key": self.key,
             "node": self.node,
@@ -97,19 +153,22 @@ class Version:
             "inputs": [list(pair) for pair in self.inputs],
             "manifest": self.manifest.to_json(),
             "parts": dict(self.parts),
-            "batches": dict(self.batches),
+            "batches": {} if batches else dict(self.batches),
             "generation": self.generation,
             "run": self.run,
             "made_at": self.made_at,
             "seconds": self.seconds,
+            **({"pieces": {"batches": batches}} if batches else {}),
         }
 
     @classmethod
-    def from_json(cls, data: Facts) -> Version:
-        """The inverse of `to_json`."""
+    def from_json(cls, data: Facts, fetch: Fetch = nothing) -> Version:
+        """The inverse of `to_json`; `fetch` finds the pieces of what is not in the data itself."""
         inputs = tuple((name, key) for name, key in data["inputs"])
-        rest = {name: value for name, value in data.items() if name not in ("inputs", "manifest")}
-        return cls(inputs=inputs, manifest=Manifest.from_json(data["manifest"]), **rest)
+        rest = {name: value for name, value in data.items() if name not in ("inputs", "manifest", "pieces")}
+        if "pieces" in data:
+            rest["batches"] = _read(data["pieces"]["batches"], fetch)
+        return cls(inputs=inputs, manifest=Manifest.from_json(data["manifest"], fetch), **rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +378,30 @@ class Observation:
 
     node: str
     batches: tuple[Batch, ...]
+    _identity: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)
 
     def without(self, excluded: frozenset[str]) -> Observation:
         """The same observation, less the excluded batch ids."""
+        if not excluded:
+            return self
         return Observation(self.node, tuple(batch for batch in self.batches if batch.id not in excluded))
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> Mapping[str, str]:
         """Batch id to content digest: what the key of a source version covers."""
-        return {batch.id: batch.digest for batch in self.batches}
+        if self._identity is None:
+            object.__setattr__(self, "_identity", _identity(self.node, {batch.id: batch for batch in self.batches}))
+        return self._identity or {}
+
+
+_OBSERVED: dict[str, tuple[dict[str, Batch], Mapping[str, str]]] = {}
+"""By node what was observed last: what is nearly the same, as it mostly is, need not be cut into pieces again."""
+
+
+def _identity(node: str, batches: dict[str, Batch]) -> Mapping[str, str]:
+    before, identity = _OBSERVED.get(node, ({}, {}))
+    new = {name: batch.digest for name, batch in batches.items() if before.get(name) is not batch}
+    identity = changed(identity, new, before.keys() - batches.keys()) if len(new) < len(before) else pieced(new)
+    while len(_OBSERVED) >= _NODES:
+        _OBSERVED.pop(next(iter(_OBSERVED)), None)
+    _OBSERVED[node] = (batches, identity)
+    return identity

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from headrace.ports.pieces import nothing
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import polars as pl
 
     from headrace.ports.online import OnlineStore
+    from headrace.ports.pieces import Fetch
     from headrace.ports.records import Manifest, Ref
 
 
@@ -180,11 +183,11 @@ class ArtefactStore(Protocol):
 class ManifestStore(Protocol):
     """What was made for a key, written last: a manifest that stands means outputs that are complete."""
 
-    def put(self, manifest: Manifest) -> None:
-        """Store a manifest durably."""
+    def put(self, manifest: Manifest, known: Collection[str] = ()) -> None:
+        """Store a manifest durably, with the pieces of it that are not known to lie in the ledger, by digest."""
 
-    def get(self, key: str) -> Manifest | None:
-        """The manifest of a key, if its step finished."""
+    def get(self, key: str, fetch: Fetch = nothing) -> Manifest | None:
+        """The manifest of a key, if its step finished. `fetch` finds pieces that lie elsewhere; None without them."""
 
     def keys(self) -> Iterable[str]:
         """Every key that has a manifest."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from headrace.ports.failpoints import failpoint
 from headrace.ports.ledger import Relocate
+from headrace.ports.mappings import Pieces, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from headrace.ports.ledger import Ledger
-    from headrace.ports.records import Ref, Version
+    from headrace.ports.records import Json, Ref, Version
     from headrace.ports.stores import Stores
 
 COMMITS = 64
@@ -46,6 +47,8 @@ def compact(ledger: Ledger, stores: Stores, versions: Iterable[Version], commits
     done = []
     for version in versions:
         before = version.manifest.outputs
+        if isinstance(before, Pieces) and not counted(before, _tables):
+            continue
         outputs = {name: _compacted(version, name, stores, commits) for name in before}
         moved = tuple(sorted(name for name, ref in outputs.items() if ref != before[name]))
         if not moved:
@@ -56,6 +59,10 @@ def compact(ledger: Ledger, stores: Stores, versions: Iterable[Version], commits
             done.append(Compacted(version.node, version.key, moved))
         failpoint("compact.record.after")
     return done
+
+
+def _tables(outputs: Mapping[str, Json]) -> int:
+    return sum(ref["store"] == "table" for ref in outputs.values())
 
 
 def _compacted(version: Version, name: str, stores: Stores, commits: int) -> Ref:

@@ -240,7 +240,7 @@ class Engine:
 
     def _begin(self, name: str, lease: Lease) -> None:
         """Start making a version, unless a run that died had finished it without recording it."""
-        manifest = self._around.stores.manifests.get(self._board.steps[name].key)
+        manifest = self._around.stores.manifests.get(self._board.steps[name].key, self._around.ledger.pieces)
         if manifest is None:
             self._board.begin(name)
             self._submit(name, lease)
@@ -258,7 +258,7 @@ class Engine:
         attempt = Attempt(self._run.id, name, step.key, self._tries[name], AttemptState.RUNNING, stamp(around.clock))
         self._running[name] = _Running(attempt, lease, deadline)
         around.observer.step_started(name, attempt.number)
-        around.executor.submit(Job(step, self._inputs(name), self._logs))
+        around.executor.submit(Job(self._graph[name].handed(step), self._inputs(name), self._logs))
 
     def _decision_keys(self, name: str) -> Sequence[str]:
         """The decisions by which the version of a step is published; none where its gate has nothing to decide."""

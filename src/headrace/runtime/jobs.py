@@ -122,9 +122,15 @@ def perform(kit: Kit, job: Job, report: Report) -> Manifest | Decision:
     if manifest.outputs:
         libraries = installed(kit.coded[node.name].libraries)
         manifest = replace(manifest, facts={**manifest.facts, "libraries": libraries})
-        kit.stores.manifests.put(manifest)
+        kit.stores.manifests.put(manifest, _recorded(job) if any(manifest.trees()) else ())
     failpoint("step.make.after")
     return manifest
+
+
+def _recorded(job: Job) -> set[str]:
+    """The pieces that the ledger holds for sure: those of the versions that the job was given."""
+    versions = [*job.versions.values(), *([] if job.step.base is None else [job.step.base])]
+    return {digest for version in versions for tree in version.trees() for digest in tree.digests}
 
 
 def _refuse_damaged(stores: Stores, job: Job) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
 from headrace.runtime.jobs import Died, Progressed
+from headrace.runtime.link import Link
 from headrace.runtime.printed import salvage, spool_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class _Worker:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.pid: int = connection.recv()
+        self.link = Link(connection)
+        self.pid: int = self.link.recv()
         self.node: str | None = None
         self._spool: Path | None = None
 
@@ -48,7 +50,7 @@ class _Worker:
             self._leave_spool()
             self._spool = spool
         self.node = job.node
-        self.connection.send_bytes(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+        self.link.send(job, anew=True)
 
     def kill(self) -> None:
         """End the process and whatever its job started; keep what it printed."""
@@ -140,7 +142,7 @@ class ProcessExecutor:
         """What a worker says; None where it was idle and is gone."""
         node = worker.node
         try:
-            event: Event = worker.connection.recv()
+            event: Event = worker.link.recv()
         except (EOFError, ConnectionResetError):
             self._end(worker)
             return None if node is None else Died(node)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.runtime.jobs import Finished, failure, perform
+from headrace.runtime.link import Link
 from headrace.runtime.printed import Printed
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def main() -> None:
             return
         if os.fork() == 0:
             control.close()
-            _work(kit, Connection(descriptors[0]), lifeline)
+            _work(kit, Link(Connection(descriptors[0])), lifeline)
             os._exit(0)
         os.close(descriptors[0])
 
@@ -75,34 +76,34 @@ def _answer(control: socket.socket, error: Exception | None) -> None:
     control.sendall(len(content).to_bytes(8, "big") + content)
 
 
-def _work(kit: Kit, connection: Connection, lifeline: int) -> None:
+def _work(kit: Kit, link: Link, lifeline: int) -> None:
     """Perform jobs until the engine closes the connection."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     threading.Thread(target=_end_with_engine, args=(lifeline,), daemon=True).start()
-    connection.send(os.getpid())
+    link.send(os.getpid())
     printed = Printed()
     while True:
         try:
-            job: Job = connection.recv()
+            job: Job = link.recv()
         except EOFError:
             return
-        _perform(kit, job, connection, printed)
+        _perform(kit, job, link, printed)
 
 
-def _perform(kit: Kit, job: Job, connection: Connection, printed: Printed) -> None:
+def _perform(kit: Kit, job: Job, link: Link, printed: Printed) -> None:
     started = kit.clock.monotonic()
     event: Event
     printed.begin(job.logs, job.node)
     try:
-        event = Finished(job.node, perform(kit, job, connection.send), kit.clock.monotonic() - started)
+        event = Finished(job.node, perform(kit, job, link.send), kit.clock.monotonic() - started)
     except Exception as error:  # noqa: BLE001 - reported to the engine, which raises or records it
         event = failure(job, error)
     try:
         printed.end(job.node)
     except OSError as error:
         event = failure(job, error)
-    connection.send(event)
+    link.send(event)
 
 
 def _end_with_engine(lifeline: int) -> None:

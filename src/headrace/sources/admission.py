@@ -113,7 +113,7 @@ def foretold(
     seen = {batch.id: found for batch in new if (found := of.peek(batch, outside)) is not None}
     wrong = [Foreseen(f"stops: {each.error}".partition("\n")[0]) for each in seen.values() if each.error is not None]
     facts = before.manifest.facts
-    coming = changes(recorded(facts), recorded(foreseen(facts, identity, seen)))
+    coming = changes(recorded(facts), recorded(foreseen(before, identity, seen)))
     return [*wrong, *(_foreseen(change, on_change) for change in coming)]
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, did_you_mean
+from headrace.sources.gathering import firsts_of
 from headrace.sources.types import merged
 
 if TYPE_CHECKING:
@@ -102,11 +103,8 @@ def stops(change: Change, on_change: str) -> bool:
 def recorded(facts: Facts) -> dict[str, Column]:
     """The schema that the facts of a source version tell, in the order in which columns first appear."""
     schemas: Sequence[Mapping[str, str]] = facts["schemas"]
-    firsts: dict[int, str] = {}
-    hollow: dict[int | None, str] = {}
-    for batch, of in sorted(facts["batches"].items()):
-        firsts.setdefault(of["schema"], batch)
-        hollow.setdefault(of.get("nulls"), batch)
+    firsts = {place: batch for place, batch in firsts_of(facts["batches"], "schema").items() if place is not None}
+    hollow = firsts_of(facts["batches"], "nulls")
     nulls: dict[str, str] = {}
     for place, batch in hollow.items():
         for name in () if place is None else facts["nulls"][place]:

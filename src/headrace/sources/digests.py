@@ -5,76 +5,102 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Self
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeAlias
 
 from headrace.errors import HeadraceError
 from headrace.ports.records import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+Mark: TypeAlias = tuple[int, ...]
+"""Size, times and inode of a file."""
 
 _SETTLED = 2_000_000_000
 """Nanoseconds. A file that was changed less than this before it was hashed may change again with the same times."""
+_THREADS = 4
+_MANY = 32
+_MUCH = 2**20
+"""Files, and bytes in files, that are hashed again rather than written down."""
+_PROJECTS = 8
+_LOADED: dict[Path, tuple[Mark, dict[str, tuple[Mark, Batch]]]] = {}
+"""What was read from the files of these projects."""
 
 
 class DigestCache:
-    """Digests by name, size, times and inode, in a file of the project; written when the block ends.
+    """Digests by name, size, times and inode, in a file of the project.
 
-    It is only a cache: one that cannot be read is made again, one that cannot be written costs hashing again.
+    It is only a cache: one that cannot be read is made again, one that cannot be written costs hashing again. It is not
+    written for a few small files among many, which are rather hashed a few times.
     """
 
     def __init__(self, project: Path) -> None:
         self._project = project
         self._path = project / ".headrace" / "cache" / "digests.json"
-        self._known, self._written = self._load()
-        self._seen: dict[str, list[int | str]] = {}
-        self._hashed = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._hashed:
-            self._save()
-
-    def batch(self, name: str) -> Batch:
-        """A file as a batch. Raises HR302 where it cannot be read. Threads may call this at the same time."""
-        path = self._project / name
-        try:
-            mark = _mark(path.stat())
-            known = self._known.get(name)
-            settled = max(mark[1:3]) + _SETTLED < self._written
-            digest = str(known[-1]) if settled and known is not None and known[:-1] == mark else self._digest(path)
-        except OSError as error:
-            raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
-        self._seen[name] = [*mark, digest]
-        return Batch(name, digest, mark[0])
+    def batches(self, files: Mapping[str, os.stat_result]) -> tuple[Batch, ...]:
+        """Files as batches, in their order. Raises HR302 where one cannot be read."""
+        known, written = self._load()
+        settled = written - _SETTLED
+        found: dict[str, Batch | None] = {}
+        for name, stat in files.items():
+            there = known.get(name)
+            same = there is not None and there[0] == _mark(stat) and settled > there[0][1] and settled > there[0][2]
+            found[name] = there[1] if there is not None and same else None
+        hashed = [name for name, batch in found.items() if batch is None]
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            digests = pool.map(self._digest, [self._project / name for name in hashed])
+            for name, digest in zip(hashed, digests, strict=True):
+                found[name] = Batch(name, digest, files[name].st_size)
+        batches = {name: batch for name, batch in found.items() if batch is not None}
+        if self._worth([batches[name].size for name in hashed], len(files)):
+            others = {name: each for name, each in known.items() if name not in files}
+            self._save({**others, **{name: (_mark(files[name]), batch) for name, batch in batches.items()}}, others)
+        return tuple(batches.values())
 
     def _digest(self, path: Path) -> str:
-        self._hashed = True
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-
-    def _load(self) -> tuple[dict[str, list[int | str]], int]:
         try:
-            content = json.loads(self._path.read_bytes())
-            written = self._path.stat().st_mtime_ns
-        except (OSError, ValueError):
-            return {}, 0
-        if not isinstance(content, dict) or not all(isinstance(mark, list) and mark for mark in content.values()):
-            return {}, 0
-        return content, written
+            with path.open("rb") as content:
+                return hashlib.file_digest(content, "sha256").hexdigest()
+        except OSError as error:
+            name = path.relative_to(self._project) if path.is_relative_to(self._project) else path
+            raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
 
-    def _save(self) -> None:
+    @staticmethod
+    def _worth(hashed: Sequence[int], files: int) -> bool:
+        """Whether to write down what was hashed: so many bytes in each file, of so many files."""
+        many = len(hashed) >= _MANY or _MANY * len(hashed) > files
+        return bool(hashed) and (many or sum(hashed) > _MUCH)
+
+    def _load(self) -> tuple[dict[str, tuple[Mark, Batch]], int]:
+        """What is remembered, and when it was written. What was read last is not read again."""
+        try:
+            stat = self._path.stat()
+            mark = _mark(stat)
+            loaded = _LOADED.get(self._path)
+            if loaded is None or loaded[0] != mark:
+                content = json.loads(self._path.read_bytes())
+                known = {name: ((*of[:-1],), Batch(name, of[-1], of[0])) for name, of in content.items()}
+                while len(_LOADED) >= _PROJECTS:
+                    _LOADED.pop(next(iter(_LOADED)), None)
+                loaded = _LOADED[self._path] = (mark, known)
+        except (OSError, ValueError, AttributeError, TypeError, LookupError):
+            return {}, 0
+        return loaded[1], stat.st_mtime_ns
+
+    def _save(self, known: Mapping[str, tuple[Mark, Batch]], others: Iterable[str]) -> None:
         partial = self._path.with_suffix(f".{os.getpid()}-{id(self)}.partial")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            others = {name: mark for name, mark in self._known.items() if (self._project / name).exists()}
-            partial.write_text(json.dumps({**others, **self._seen}))
+            gone = {name for name in others if not (self._project / name).exists()}
+            kept = {name: [*mark, batch.digest] for name, (mark, batch) in known.items() if name not in gone}
+            partial.write_text(json.dumps(kept))
             partial.replace(self._path)
         except OSError:
             return  # a project that cannot be written can still be looked at
 
 
-def _mark(found: os.stat_result) -> list[int]:
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+def _mark(found: os.stat_result) -> Mark:
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)

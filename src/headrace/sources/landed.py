@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.ports.mappings import differences
 from headrace.sources.misfits import refuse_rounded, told
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Lookup:
                 continue
             seen = before["batches"] if before is not None and before["schema"].get(column) == kind else {}
             whole = [at for at, schema in enumerate(facts["schemas"]) if schema.get(column) in _ROUNDED]
-            batches = [batch for batch, of in facts["batches"].items() if of["schema"] in whole and batch not in seen]
+            new = differences(seen, facts["batches"]) if whole else {}
+            batches = [batch for batch, (was, of) in new.items() if was is None and of and of["schema"] in whole]
             refuse_rounded(column, ((batch, self._frame(batch)) for batch in batches), self._place)
 
     def _frame(self, batch: str) -> pl.LazyFrame:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from headrace.errors import HeadraceError
+from headrace.ports.mappings import changed, differences
 from headrace.sources.kinds import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from headrace.ports.records import Batch, Facts
+    from headrace.ports.records import Batch, Facts, Version
     from headrace.sources.kinds import Kind
     from headrace.sources.spec import FileSpec
 
@@ -99,19 +100,20 @@ def _footer(name: str, file: BinaryIO, spec: FileSpec, kind: Kind) -> dict[str, 
     return {each: str(spec.schema.get(each, of)) for each, of in frame.schema.items()}
 
 
-def foreseen(before: Facts, batches: Mapping[str, str], peeks: Mapping[str, Peek]) -> Facts:
+def foreseen(before: Version, batches: Mapping[str, str], peeks: Mapping[str, Peek]) -> Facts:
     """The facts that a version of these batches would have, as far as can be seen: for `headrace.sources.changes`.
 
     `batches` are ids and digests; one that was not landed before and was not looked at is left out. A column of a type
     that cannot be seen is taken to be as it was.
     """
-    kept = {batch: of for batch, of in before["batches"].items() if batches.get(batch) == of["digest"]}
-    schemas, nulls = list(before["schemas"]), list(before.get("nulls", ()))
-    found: dict[str, Facts] = dict(kept)
+    facts = before.manifest.facts
+    gone = [batch for batch, (was, _) in differences(before.batches, batches).items() if was is not None]
+    schemas, nulls = list(facts["schemas"]), list(facts.get("nulls", ()))
+    found: dict[str, Facts] = {}
     for batch, seen in peeks.items():
         if seen.error is not None:
             continue
         found[batch] = {"schema": len(schemas), **({} if seen.nulls is None else {"nulls": len(nulls)})}
         schemas.append(dict(seen.schema))
         nulls.append(list(seen.nulls or ()))
-    return {"batches": found, "schemas": schemas, "nulls": nulls}
+    return {"batches": changed(facts["batches"], found, gone), "schemas": schemas, "nulls": nulls}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
+from headrace.ports.mappings import differences, shared
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Manifest, Observation
 from headrace.ports.stores import RowsFile
 from headrace.sources.admission import acceptance, decision_keys, foretold, judged
 from headrace.sources.changes import ON_CHANGE, check_rule
+from headrace.sources.gathering import Landed, rows_of
 from headrace.sources.landed import Lookup, columns_with_nulls
 from headrace.sources.origin import Peeking, Placed
 from headrace.sources.peeking import MOST
@@ -23,10 +26,10 @@ if TYPE_CHECKING:
 
     from headrace.graph.node import Options
     from headrace.ports.outside import Foreseen, Outlook
-    from headrace.ports.records import Decision, Json, Ref, Version
+    from headrace.ports.records import Decision, Json, Version
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context, Step
-    from headrace.sources.origin import Landing, Origin
+    from headrace.sources.origin import Origin
 
 
 class Source(RowsNode):
@@ -68,10 +71,18 @@ class Source(RowsNode):
         """The version with the most of the wanted batches, the newest one of equals: they are not landed again."""
         best, most = None, 0
         for version in live:
-            shared = len(version.batches.items() & wanted.items())
-            if shared and shared >= most:
-                best, most = version, shared
+            there = shared(version.batches, wanted)
+            if there and there >= most:
+                best, most = version, there
         return best
+
+    def handed(self, step: Step) -> Step:
+        """A step, of whose observation the batches are left out that its base has landed."""
+        if step.observation is None or step.base is None:
+            return step
+        new = differences(step.base.batches, step.batches)
+        left = tuple(batch for batch in step.observation.batches if batch.id in new)
+        return replace(step, observation=Observation(self.name, left))
 
     def make(self, step: Step, context: Context) -> Manifest:
         """Land the batches that the base does not have.
@@ -81,29 +92,30 @@ class Source(RowsNode):
                 go together with the others. Nothing is published then.
         """
         observed = step.observation.batches if step.observation else ()
-        landed = _Landed.of(step.base, {batch.id: batch.digest for batch in observed})
-        new = [batch for batch in observed if batch.id not in landed.outputs]
+        landed = Landed.of(step.base, step.batches)
+        new = [batch for batch in observed if not landed.has(batch.id)]
         for done, batch in enumerate(new):
             context.progress(done, len(new))
             landing = self.of.land(batch, context)
             context.log(f"landed {batch.id}: {landing.rows} rows")
             landed.add(batch, landing, columns_with_nulls(context.stores.artefacts.path(landing.ref)))
         context.progress(len(new), len(new))
-        look = Lookup(landed.outputs, context.stores.artefacts, self._placing(landed.batches, context))
+        outputs, batches = landed.outputs, landed.batches
+        look = Lookup(outputs, context.stores.artefacts, self._placing(batches, context))
         schema = union_schema(landed.in_order(), look.example)
-        rows = sum(facts["rows"] for facts in landed.batches.values())
+        rows = rows_of(batches)
         if rows == 0:
-            raise HeadraceError("HR313", f"{self.name}: no row in {len(landed.batches)} batches")
+            raise HeadraceError("HR313", f"{self.name}: no row in {len(batches)} batches")
         facts = {
             "rows": rows,
-            "new_rows": sum(landed.batches[batch.id]["rows"] for batch in new),
-            "batches": dict(sorted(landed.batches.items())),
+            "new_rows": sum(batches[batch.id]["rows"] for batch in new),
+            "batches": batches,
             "schemas": landed.schemas,
             "nulls": landed.nulls,
             "schema": schema,
         }
         look.refuse_rounded(facts, None if step.base is None else step.base.manifest.facts)
-        return Manifest(step.key, dict(sorted(landed.outputs.items())), facts)
+        return Manifest(step.key, outputs, facts)
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """All rows, batch after batch in the order of their ids, less those that others have taken the place of."""
@@ -158,8 +170,10 @@ class Source(RowsNode):
         """How new batches differ from what is published, as far as that can be seen without landing them."""
         if not isinstance(self.of, Peeking):
             return ()
-        new = [each for each in observation.batches if before.batches.get(each.id) != each.digest]
-        return foretold(self.of, new[:MOST], observation.identity(), before, self.on_change, outside)
+        identity = observation.identity()
+        different = differences(before.batches, identity)
+        new = [each for each in observation.batches if each.id in different]
+        return foretold(self.of, new[:MOST], identity, before, self.on_change, outside)
 
     def accept(self, candidate: Version, champion: Version | None, why: str, at: str) -> Decision | None:
         """The decision of a person that the schema may be published; None where nothing stops it."""
@@ -175,51 +189,3 @@ class Source(RowsNode):
             return self.of.placing(landed, Outside(context.project, context.stores))(row)
 
         return place
-
-
-class _Landed:
-    """The batches of a version under construction."""
-
-    def __init__(self) -> None:
-        self.outputs: dict[str, Ref] = {}
-        self.batches: dict[str, dict[str, Any]] = {}
-        self.schemas: list[dict[str, str]] = []
-        self.nulls: list[list[str]] = []
-
-    @classmethod
-    def of(cls, base: Version | None, wanted: Mapping[str, str]) -> _Landed:
-        """What of the wanted batches a base has landed already, taken over by reference."""
-        landed = cls()
-        if base is not None:
-            facts: Mapping[str, Json] = base.manifest.facts
-            for batch, _ in sorted(base.batches.items() & wanted.items()):
-                of = facts["batches"][batch]
-                landed.outputs[batch] = base.manifest.outputs[batch]
-                landed.batches[batch] = {**of, "schema": landed.known(facts["schemas"][of["schema"]])}
-                if "nulls" in of:
-                    landed.batches[batch]["nulls"] = landed.holding(facts["nulls"][of["nulls"]])
-        return landed
-
-    def add(self, batch: Batch, landing: Landing, nulls: Sequence[str]) -> None:
-        """One more batch."""
-        facts = {"digest": batch.digest, "bytes": batch.size, "rows": landing.rows, **landing.facts}
-        self.outputs[batch.id] = landing.ref
-        self.batches[batch.id] = {**facts, "schema": self.known(landing.schema), "nulls": self.holding(nulls)}
-
-    def known(self, schema: Mapping[str, str]) -> int:
-        """The place of a schema among those that were landed; the order of columns counts. Each is kept once."""
-        known = [list(each.items()) for each in self.schemas]
-        if list(schema.items()) not in known:
-            self.schemas.append(dict(schema))
-            known.append(list(schema.items()))
-        return known.index(list(schema.items()))
-
-    def holding(self, columns: Sequence[str]) -> int:
-        """The place of a list of columns with nulls among those that there are. Each is kept once."""
-        if list(columns) not in self.nulls:
-            self.nulls.append(list(columns))
-        return self.nulls.index(list(columns))
-
-    def in_order(self) -> list[tuple[str, Mapping[str, str]]]:
-        """The schema of each batch, in order of batch id."""
-        return [(batch, self.schemas[facts["schema"]]) for batch, facts in sorted(self.batches.items())]

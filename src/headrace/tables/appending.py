@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from headrace.plan.marks import is_kept
+from headrace.plan.marks import kept_among
+from headrace.ports.mappings import changed, plain
 from headrace.tables.breaches import BATCH, RULE
 from headrace.tables.growing import numbers
 from headrace.tables.making import schema_of
@@ -32,7 +33,7 @@ _AT_ONCE = 16_000_000
 
 def may_be_poured(shape: Shape, before: Before | None, batches: Mapping[str, str]) -> bool:
     """Whether large batches may be poured: not where rows of earlier code are to stay, and might have to be settled."""
-    return before is None or not shape.groups or not any(map(is_kept, batches.values()))
+    return before is None or not shape.groups or not kept_among(batches)
 
 
 def appended(made: Grown, before: Before, shape: Shape) -> Grown | None:
@@ -52,9 +53,7 @@ def appended(made: Grown, before: Before, shape: Shape) -> Grown | None:
             delta.less = numbers(gone.collect())
     made.places = before.layout.places(made.layout, math.inf)
     made.layout = before.layout.changed(made.clean.less, made.layout)
-    kept = {batch: of for batch, of in before.facts["batches"].items() if batch not in before.gone}
-    sizes = {**kept, **made.sizes}
-    made.sizes = {batch: sizes[batch] for batch in sorted(sizes, key=str)}
+    made.sizes = changed(before.facts["batches"], plain(made.sizes), before.gone)  # type: ignore[arg-type, assignment]
     return made
 
 

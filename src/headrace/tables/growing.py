@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from headrace.ports.mappings import changed
 from headrace.tables.breaches import BATCH, RULE, added
 from headrace.tables.layout import Layout, Run
 from headrace.tables.shape import Shape, settled
@@ -34,18 +35,13 @@ _NONE: np.ndarray = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a table grows from: the facts and rows of the base, and which of its batches stay, with their identities."""
+    """What a table grows from: the facts and rows of the base, and those of its batches that changed or went away."""
 
     facts: Facts
     clean: pl.LazyFrame
     aside: pl.LazyFrame | None
     superseded: pl.LazyFrame | None
-    batches: Mapping[str, str]
-
-    @property
-    def gone(self) -> frozenset[str]:
-        """The batches that changed or went away."""
-        return frozenset(self.facts["batches"]) - self.batches.keys()
+    gone: frozenset[str] = frozenset()
 
     @property
     def layout(self) -> Layout:
@@ -73,7 +69,7 @@ class Grown:
     pieces: Sequence[int]
     aside: Delta | None
     superseded: Delta | None
-    sizes: Sizes
+    sizes: Mapping[str | None, Mapping[str, Any]]
     new_aside: int
     places: Sequence[int] = ()
     mended: Mapping[str, Json] = field(default_factory=dict)
@@ -124,13 +120,13 @@ class _Making:
             }
             for place, (batch, split) in enumerate(zip(batches, splits, strict=True))
         }
+        self.kept: Mapping[str, Facts] = {}
         self.less = {"clean": _NONE, "aside": _NONE, "superseded": _NONE}
         self.again = 0
 
     def leave_out(self, before: Before) -> None:
         """Take the batches out that changed or went away."""
-        kept = {batch: dict(of) for batch, of in before.facts["batches"].items() if batch not in before.gone}
-        self.sizes = {**{batch: {**of, "rules": dict(of.get("rules", {}))} for batch, of in kept.items()}, **self.sizes}
+        self.kept = before.facts["batches"]
         if not before.gone:
             return
         self.less["clean"] = before.layout.of_batches(before.gone)
@@ -180,6 +176,9 @@ class _Making:
 
     def count(self, batch: str | None, what: str, by: int, rule: str | None = None) -> None:
         """Correct what a batch came to."""
+        if batch is not None and batch not in self.sizes:
+            of = self.kept[batch]
+            self.sizes[batch] = {**of, "rules": dict(of.get("rules", {}))}
         sizes = self.sizes[batch]
         sizes[what] = sizes.get(what, 0) + by
         if rule is not None:
@@ -203,10 +202,14 @@ class _Making:
             pieces=added_runs.pieces(),
             aside=Delta(pl.concat(aside), self.less["aside"]) if shape.contract is not None else None,
             superseded=Delta(pl.concat(lost), self.less["superseded"]) if shape.upsert is not None else None,
-            sizes={batch: _tidy(self.sizes[batch]) for batch in sorted(self.sizes, key=str)},
+            sizes=self._sizes(() if before is None else before.gone),
             new_aside=sum(rows.height for rows in self.aside) - self.again,
             places=layout.places(added_runs),
         )
+
+    def _sizes(self, gone: Collection[str]) -> Mapping[str | None, Mapping[str, Any]]:
+        made = {batch: _tidy(of) for batch, of in self.sizes.items()}
+        return made if None in made else changed(self.kept, made, gone)  # type: ignore[return-value, arg-type]
 
 
 class _Settling:

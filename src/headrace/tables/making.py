@@ -9,6 +9,7 @@ import polars as pl
 
 from headrace.errors import HeadraceError
 from headrace.plan.marks import is_kept
+from headrace.ports.mappings import folded, pairs
 from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
 from headrace.tables.conform import left_out
 from headrace.tables.contract import marked
@@ -82,23 +83,24 @@ def refuse_other_columns(
 
 def refuse_kept(name: str, batches: Mapping[str, str]) -> None:
     """Raise HR486 where rows are to stay that earlier code made: they cannot be made again."""
-    kept = sorted(batch for batch, identity in batches.items() if is_kept(identity))
+    kept = sorted(batch for batch, identity in pairs(batches) if is_kept(identity))
     if kept:
         raise HeadraceError("HR486", f"{name}: the rows of {len(kept)} batches, {kept[0]} first, are to stay")
 
 
 def facts_of(made: Grown, shape: Shape, before: Before | None = None) -> dict[str, Json]:
     """What is recorded of a table, what it grew from included."""
-    contract, sizes = shape.contract, made.sizes.values()
-    batches = {batch: of for batch, of in made.sizes.items() if batch is not None}
-    incremental = bool(batches) or before is not None
-    counts = added(of.get("rules", {}) for of in sizes)
+    contract, sizes = shape.contract, made.sizes
+    batches = sizes if None not in sizes else {batch: of for batch, of in sizes.items() if batch is not None}
+    incremental = before is not None or bool(batches)
+    sums = _sums([*sizes.values()]) if None in sizes else folded(sizes, _of_batches, _sums)  # type: ignore[arg-type]
+    counts = sums["rules"]
     return {
         "rows": made.layout.rows,
         "new_rows": made.clean.rows.height,
-        "quarantined": sum(of["quarantined"] for of in sizes),
+        "quarantined": sums["quarantined"],
         "new_quarantined": made.new_aside,
-        **({} if made.superseded is None else {"superseded": sum(of.get("superseded", 0) for of in sizes)}),
+        **({} if made.superseded is None else {"superseded": sums["superseded"]}),
         "rules": counts,
         **({} if contract is None else {"results": row_results(contract, counts, shape.answer)}),
         "columns": made.clean.rows.columns,
@@ -115,6 +117,16 @@ def _left_out(made: Grown, before: Before | None) -> dict[str, Json]:
     """The columns that the contract does not name, those that the base was made without included."""
     names = {*made.left_out, *(() if before is None else before.facts.get("left_out", ()))}
     return {"left_out": sorted(names)} if names else {}
+
+
+def _of_batches(batches: Mapping[str, Facts]) -> dict[str, Any]:
+    return _sums([*batches.values()])
+
+
+def _sums(parts: Sequence[Facts]) -> dict[str, Any]:
+    """How many rows of several batches were set aside and superseded, and how many broke each rule."""
+    sums = {what: sum(of.get(what, 0) for of in parts) for what in ("quarantined", "superseded")}
+    return {**sums, "rules": added(of.get("rules", {}) for of in parts)}
 
 
 def _mended(made: Grown, before: Before | None) -> dict[str, Json]:

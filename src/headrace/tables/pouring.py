@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
 
+from headrace.ports.mappings import pieced
 from headrace.tables.breaches import added
 from headrace.tables.frames import failed, is_failure
 from headrace.tables.growing import Delta, Grown
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from headrace.ports.stores import Draft, RowsFile
     from headrace.ports.work import Context
     from headrace.sources.source import Source
-    from headrace.tables.growing import Sizes
     from headrace.tables.making import Recipe
     from headrace.tables.partitions import Partition
     from headrace.tables.shape import Shape
@@ -222,7 +222,7 @@ class Pouring:
         doubled = {rule: found for rule, seen in self._seen.items() if len(found := seen.doubled())}
         if doubled:
             self._set_aside(doubled)
-        sizes: Sizes = {
+        sizes: dict[Any, dict[str, Any]] = {
             batch: {
                 "rows": came.rows,
                 "quarantined": came.aside,
@@ -231,6 +231,7 @@ class Pouring:
             }
             for batch, came in self._came.items()
         }
+        kept: Mapping[Any, dict[str, Any]] = sizes if None in sizes else pieced(sizes)
         layout = Layout().plus(Run(batch, came.rows) for batch, came in self._came.items())
         if self._shape.partition is not None:
             layout = self._part(self._shape.partition)
@@ -240,7 +241,7 @@ class Pouring:
             pieces=layout.pieces(math.inf),
             aside=None if self._shape.contract is None else Delta(self._aside),
             superseded=None if self._older is None else Delta(self._older),
-            sizes=sizes,
+            sizes=kept,
             new_aside=sum(came.aside for came in self._came.values()),
         )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError, article
 from headrace.graph.node import RowsNode, nearest
-from headrace.plan.marks import is_kept
+from headrace.plan.marks import has_kept
+from headrace.ports.mappings import beginning, differences
 from headrace.ports.records import Manifest, Observation
 from headrace.ports.stores import Change
 from headrace.sources.source import Source
@@ -161,9 +162,8 @@ class Table(TracedNode):
         if not self.incremental:
             return None
         mended = self._mended_of(wanted)
-        kept = {batch: identity for batch, identity in wanted.items() if is_kept(identity)}
         fitting = [each for each in live if self._mended_of(each.batches) == mended]
-        return nearest(wanted, [each for each in fitting if kept.items() <= each.batches.items()])
+        return nearest(wanted, [each for each in fitting if has_kept(each, wanted)])
 
     @property
     def observes(self) -> bool:
@@ -180,7 +180,7 @@ class Table(TracedNode):
         return Observation(self.name, found) if found else None
 
     def _mended_of(self, batches: Mapping[str, str]) -> dict[str, str]:
-        return {batch: of for batch, of in batches.items() if batch.startswith(f"{MENDED}/{self.name}/")}
+        return beginning(batches, f"{MENDED}/{self.name}/")
 
     def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
         """Whether an incremental table keeps its promise, f(A + B) = f(A) + f(B): HR417, or as `make`."""
@@ -269,7 +269,8 @@ class Table(TracedNode):
             return None
         if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
             return None
-        if self._mended_of(step.batches) and not base.batches.items() <= step.batches.items():
+        gone = [was for was, _ in differences(base.batches, step.batches).values() if was is not None]
+        if gone and self._mended_of(step.batches):
             return None  # what a mended row mends may be gone
         return base if base.manifest.facts["input_schema"] == self._input_schema(context) else None
 
@@ -316,14 +317,14 @@ class Table(TracedNode):
         from headrace.tables.making import refuse_different, schema_of
         from headrace.tables.pouring import can_be_settled, large_inputs, poured
 
-        done = {} if before is None else before.batches
+        done = {} if before is None or step.base is None else step.base.batches
         mended = self._mended_of(step.batches)
-        batches = {batch: of for batch, of in step.batches.items() if batch not in mended}
-        wanted = sorted(batch for batch, identity in batches.items() if done.get(batch) != identity)
+        new = differences(done, step.batches)
+        wanted = [batch for batch, (_, now) in new.items() if now is not None and batch not in mended]
         recipe, shape = self._recipe(context), self._shape(step)
         if step.observation is None:
             large = large_inputs(self.taken, wanted if self.incremental else None, context)
-            if large and may_be_poured(shape, before, batches):
+            if large and may_be_poured(shape, before, step.batches):
                 made = poured(recipe, shape, large, context)
                 found = made if before is None else appended(made, before, shape)
                 if found is not None or not can_be_settled(self.taken, wanted, context):
@@ -370,13 +371,13 @@ class Table(TracedNode):
     def _before(self, base: Version, step: Step, context: Context) -> Before:
         from headrace.tables.growing import Before
 
-        kept = {batch: identity for batch, identity in base.batches.items() if step.batches.get(batch) == identity}
+        gone = [batch for batch, (was, _) in differences(base.batches, step.batches).items() if was is not None]
         outputs = base.manifest.outputs
         aside, older = (
             None if name not in outputs else context.stores.tables.scan(outputs[name])
             for name in (QUARANTINE, SUPERSEDED)
         )
-        return Before(base.manifest.facts, self.read(base, context.stores), aside, older, kept)
+        return Before(base.manifest.facts, self.read(base, context.stores), aside, older, frozenset(gone))
 
     def _written(self, key: str, made: Grown, old: Mapping[str, Ref], context: Context) -> dict[str, Ref]:
         """The outputs, the clean rows last."""

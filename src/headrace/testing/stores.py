@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from headrace.ports.records import Manifest, Ref
+from headrace.ports.mappings import changed, pieced, trees
+from headrace.ports.records import REFS, Manifest, Ref
 from headrace.ports.stores import Change, RowsFile
 from headrace.testing.expectations import expect, expect_coded
 
@@ -340,6 +341,22 @@ class ManifestStoreSuite:
         expect(again.get(key_of(1)) == manifest, "the manifest comes back")
         expect(again.get(key_of(2)) == Manifest(key_of(2)), "an empty one too")
         expect(sorted(again.keys()) == [key_of(1), key_of(2)], "the keys are listed")
+
+    def test_pieces_of_a_manifest_come_back(self, tmp_path: Path) -> None:
+        """Those that lie elsewhere are fetched; without them there is no manifest."""
+        store = self.make_store(tmp_path)
+        many = {f"{number:04}": Ref("artefact", f"ab/{number}", "d") for number in range(200)}
+        before = pieced(many, REFS)
+        after = changed(before, {"0200": Ref("artefact", "ab/200", "d")}, (), REFS)
+        elsewhere = {digest: text for tree in trees(before) for digest, text in tree.missing(()).items()}
+        manifest = Manifest(key_of(1), after, {"batches": pieced({name: {"rows": 1} for name in many})})
+        store.put(manifest)
+        expect(self.make_store(tmp_path).get(key_of(1)) == manifest, "with all its pieces")
+        store.put(manifest, elsewhere)
+        again = self.make_store(tmp_path)
+        found = again.get(key_of(1), lambda digests: {each: elsewhere[each] for each in digests if each in elsewhere})
+        expect(found == manifest, "with pieces from elsewhere")
+        expect(again.get(key_of(1)) is None, "without them, there is none")
 
     def test_no_manifest_is_none(self, tmp_path: Path) -> None:
         """A step that did not finish is no error."""

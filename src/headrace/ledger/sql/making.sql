@@ -54,3 +54,10 @@ ON CONFLICT (key) DO NOTHING;
 SELECT entries.body
 FROM decisions JOIN entries ON entries.seq = decisions.entry
 WHERE decisions.key = :key;
+
+-- name: add_piece
+INSERT INTO pieces (digest, body) VALUES (:digest, :body)
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: all_pieces
+SELECT digest, body FROM pieces;

@@ -8,6 +8,9 @@ JOIN versions ON versions.key = wanted.key
 JOIN entries ON entries.seq = versions.entry
 WHERE versions.collected = 0;
 
+-- name: pieces
+SELECT digest, body FROM pieces WHERE digest IN (SELECT jsonb_array_elements_text(CAST(:digests AS jsonb)));
+
 -- name: decisions_of
 SELECT entries.body
 FROM decisions

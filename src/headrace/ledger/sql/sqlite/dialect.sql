@@ -8,6 +8,9 @@ JOIN versions ON versions.key = wanted.value
 JOIN entries ON entries.seq = versions.entry
 WHERE versions.collected = 0;
 
+-- name: pieces
+SELECT digest, body FROM pieces WHERE digest IN (SELECT value FROM json_each(:digests));
+
 -- name: decisions_of
 SELECT entries.body
 FROM decisions
