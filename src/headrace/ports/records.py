@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headrace.ports.mappings import Codec, PieceList, Pieces, changed, pieced, trees
+from headrace.ports.identities import identity
+from headrace.ports.mappings import Codec, PieceList, Pieces, trees
 from headrace.ports.pieces import Head, Tree, nothing
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = Any  # None, bool, int, float, str, list or dict of the same; JSON has no better type in Python
 Facts: TypeAlias = Mapping[str, Json]
-
-_NODES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,19 +388,5 @@ class Observation:
     def identity(self) -> Mapping[str, str]:
         """Batch id to content digest: what the key of a source version covers."""
         if self._identity is None:
-            object.__setattr__(self, "_identity", _identity(self.node, {batch.id: batch for batch in self.batches}))
+            object.__setattr__(self, "_identity", identity(self.node, self.batches))
         return self._identity or {}
-
-
-_OBSERVED: dict[str, tuple[dict[str, Batch], Mapping[str, str]]] = {}
-"""By node what was observed last: what is nearly the same, as it mostly is, need not be cut into pieces again."""
-
-
-def _identity(node: str, batches: dict[str, Batch]) -> Mapping[str, str]:
-    before, identity = _OBSERVED.get(node, ({}, {}))
-    new = {name: batch.digest for name, batch in batches.items() if before.get(name) is not batch}
-    identity = changed(identity, new, before.keys() - batches.keys()) if len(new) < len(before) else pieced(new)
-    while len(_OBSERVED) >= _NODES:
-        _OBSERVED.pop(next(iter(_OBSERVED)), None)
-    _OBSERVED[node] = (batches, identity)
-    return identity
