@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from headrace.ports.mappings import changed, pieced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from headrace.ports.records import Batch
+
+class Observed(Protocol):
+    """A batch, as far as it matters here."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of its content."""
+
 
 _NODES: Final = 64
-_OBSERVED: dict[str, tuple[dict[str, Batch], Mapping[str, str]]] = {}
+_OBSERVED: dict[str, tuple[dict[str, Observed], Mapping[str, str]]] = {}
 """By node what was observed last, so that it need not be cut into pieces from the beginning."""
 
 
-def identity(node: str, observed: Iterable[Batch]) -> Mapping[str, str]:
+def identity(node: str, observed: Iterable[Observed]) -> Mapping[str, str]:
     """Batch id to content digest. It depends on the batches alone; those of the last time are not looked at again."""
-    batches = {batch.id: batch for batch in observed}
+    batches: dict[str, Observed] = {batch.id: batch for batch in observed}
     before, known = _OBSERVED.get(node, ({}, {}))
     new = {name: batch.digest for name, batch in batches.items() if before.get(name) is not batch}
     if len(new) < len(before):
