@@ -20,6 +20,10 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
+_FEW: Final = 16
+"""One of so many entries is cheaper to look up than all are to read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """How the values of a mapping are plain data."""
@@ -135,6 +139,11 @@ def pieced(entries: Mapping[str, V], codec: Codec = PLAIN) -> Mapping[str, V]:
 def plain(entries: Mapping[str, V]) -> dict[str, V]:
     """A mapping as a dictionary."""
     return dict(entries.items()) if not isinstance(entries, Pieces) else dict(_pairs(entries))
+
+
+def at_hand(entries: Mapping[str, V], asked: int) -> Mapping[str, V]:
+    """A mapping of which so many entries will be asked for: as a dictionary, where these are a good part of it."""
+    return plain(entries) if isinstance(entries, Pieces) and _FEW * asked > len(entries) else entries
 
 
 def _pairs(entries: Pieces[V]) -> Iterator[tuple[str, V]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Unpack
 
 from headrace.errors import HeadraceError, did_you_mean
-from headrace.ports.mappings import differences
+from headrace.ports.mappings import at_hand, differences
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Observation
 from headrace.ports.work import MEMORY
@@ -70,7 +70,7 @@ class Files(FileSpec, Origin):
             more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
             raise HeadraceError("HR331", f"{observation.node}: {min(gone)}{more}")
         if gone and self.removed == "keep" and before is not None:
-            facts = before.manifest.facts["batches"]
+            facts = at_hand(before.manifest.facts["batches"], len(gone))
             kept = [Batch(batch, digest, facts[batch]["bytes"]) for batch, digest in gone.items()]
             batches = sorted((*observation.batches, *kept), key=lambda each: each.id)
             observation = Observation(observation.node, tuple(batches))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
+from headrace.ports.mappings import differences
 from headrace.ports.records import Batch, Ref
 
 if TYPE_CHECKING:
@@ -183,8 +184,11 @@ def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
 def _landed(outlook: Outlook) -> dict[str, str]:
     """The batches that were landed by the same code, with their digests: their content is not needed again."""
     found: dict[str, str] = {}
+    before: Mapping[str, str] = {}
     for version in (*outlook.made(), *(() if outlook.before is None else (outlook.before,))):
-        found.update(version.batches)
+        came = differences(before, version.batches).items()  # what they share was there already
+        found.update((batch, digest) for batch, (_, digest) in came if digest is not None)
+        before = version.batches
     return found
 
 

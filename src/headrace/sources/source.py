@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from headrace.errors import HeadraceError
 from headrace.graph.node import RowsNode
-from headrace.ports.mappings import differences, shared
+from headrace.ports.mappings import at_hand, differences, shared
 from headrace.ports.outside import Outside
 from headrace.ports.records import Batch, Manifest, Observation
 from headrace.ports.stores import RowsFile
@@ -130,9 +130,11 @@ class Source(RowsNode):
         facts = version.manifest.facts
         schema = {name: dtype(text) for name, text in facts["schema"].items()}
         found = []
-        for batch in sorted(version.manifest.outputs if ids is None else ids):
-            frame = pl.scan_parquet(stores.artefacts.path(version.manifest.outputs[batch]))
-            own = facts["schemas"][facts["batches"][batch]["schema"]]
+        wanted = sorted(version.manifest.outputs if ids is None else ids)
+        outputs, batches = (at_hand(of, len(wanted)) for of in (version.manifest.outputs, facts["batches"]))
+        for batch in wanted:
+            frame = pl.scan_parquet(stores.artefacts.path(outputs[batch]))
+            own = facts["schemas"][batches[batch]["schema"]]
             columns = [
                 (pl.col(name) if own[name] == text else pl.col(name).cast(schema[name]))
                 if name in own

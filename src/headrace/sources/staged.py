@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 from headrace.errors import HeadraceError
+from headrace.ports.mappings import at_hand
 from headrace.ports.records import Batch, Ref
 from headrace.sources.origin import Landing
 
@@ -96,16 +97,18 @@ def landed(batch: Batch, context: Context) -> Landing:
 
 def batches_of(version: Version, ids: Iterable[str]) -> dict[str, Batch]:
     """Batches of a version, as they were observed, by id."""
-    recorded: Mapping[str, Facts] = version.manifest.facts["batches"]
+    wanted = list(ids)
+    recorded: Mapping[str, Facts] = at_hand(version.manifest.facts["batches"], len(wanted))
+    digests, outputs = at_hand(version.batches, len(wanted)), at_hand(version.manifest.outputs, len(wanted))
     return {
         each: Batch(
             each,
-            version.batches[each],
+            digests[each],
             recorded[each]["bytes"],
-            version.manifest.outputs[each].path,
+            outputs[each].path,
             {name: value for name, value in recorded[each].items() if name not in _OWN},
         )
-        for each in ids
+        for each in wanted
     }
 
 
