@@ -8,7 +8,7 @@ that may be NaN have none: where it stands in their order is another place in ea
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.parquet as pq
@@ -46,8 +46,14 @@ def _bounds(parts: Sequence[Any]) -> tuple[int | str, int | str] | None:
     """The bounds of a column over the groups of rows that have values of it, as JSON; None where none are known."""
     if not parts or not all(part.has_min_max for part in parts):
         return None
+    least: Any
+    greatest: Any
     try:
-        least, greatest = min(part.min for part in parts), max(part.max for part in parts)
+        if (begin := _begin(parts[0].logical_type)) is not None:
+            least = begin + timedelta(microseconds=min(part.min_raw for part in parts))
+            greatest = begin + timedelta(microseconds=max(part.max_raw for part in parts))
+        else:
+            least, greatest = min(part.min for part in parts), max(part.max for part in parts)
         if isinstance(least, datetime):
             return _moment(least), _moment(greatest + _MILLISECOND if greatest.microsecond % 1000 else greatest)
     except (ValueError, OverflowError):
@@ -55,6 +61,16 @@ def _bounds(parts: Sequence[Any]) -> tuple[int | str, int | str] | None:
     if isinstance(least, date):
         return least.isoformat(), greatest.isoformat()
     return (least, greatest) if isinstance(least, int | str) and not isinstance(least, bool) else None
+
+
+def _begin(kind: Any) -> datetime | None:  # noqa: ANN401 - a type without stubs
+    """What the numbers of a column of moments count from; None for other columns. PyArrow loads pandas for them."""
+    if kind.type != "TIMESTAMP":
+        return None
+    said = json.loads(kind.to_json())
+    if said["timeUnit"] != "microseconds":
+        return None
+    return datetime(1970, 1, 1, tzinfo=UTC if said["isAdjustedToUTC"] else None)
 
 
 def _moment(moment: datetime) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
 
 from headrace.tables.expressions import COLUMN, VALUE
 
@@ -17,8 +19,15 @@ if TYPE_CHECKING:
 
 _LOWER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {">": operator.gt, ">=": operator.ge}
 _UPPER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"<": operator.lt, "<=": operator.le}
-_EXACT: Final = (int, datetime, date)
-"""Types whose least and greatest values say all: a float may be NaN, a text may be cut short."""
+_DAY: Final = date(1970, 1, 1)
+_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT: Final[Mapping[pl.DataType, Callable[[int], object]]] = {
+    pl.Int64(): int,
+    pl.Date(): lambda days: _DAY + timedelta(days),
+    pl.Datetime("us", "UTC"): lambda microseconds: _MOMENT + timedelta(microseconds=microseconds),
+}
+"""Types whose least and greatest values say all, made of the numbers that the file has: a float may be NaN, a text may
+be cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +44,18 @@ def spans(path: Path) -> dict[str, Span]:
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
+    types = pl.read_parquet_schema(path)
     found: dict[str, Span] = {}
-    unknown = set()
+    unknown = {name for name, kind in types.items() if kind.is_float() or kind.is_nested()}
     for group in range(metadata.num_row_groups):
         for at in range(metadata.num_columns):
             column = metadata.row_group(group).column(at)
             name, said = column.path_in_schema, column.statistics
-            if said is None or not said.has_null_count or column.physical_type in ("FLOAT", "DOUBLE"):
+            if said is None or not said.has_null_count or name not in types:
                 unknown.add(name)
             else:
-                exact = said.has_min_max and type(said.min) in _EXACT
-                of = Span(said.null_count, *((said.min, said.max) if exact else ()))
+                made = _EXACT.get(types[name]) if said.has_min_max else None
+                of = Span(said.null_count, *(() if made is None else (made(said.min_raw), made(said.max_raw))))
                 found[name] = _joined(found[name], of) if name in found else of
     return {name: span for name, span in found.items() if name not in unknown}
 
