@@ -101,18 +101,16 @@ _OURS = (
 
 
 def _rivals() -> list[_System]:
+    """The rivals that are wanted; other names in the variable are those of other benchmarks."""
     wanted = os.environ.get(_RIVALS, "pandas pyspark dlt").split()
-    found = []
-    for name in wanted:
-        if name == "pandas":
-            found.append(_System(name, (sys.executable, "-c", _PANDAS), "four checks, Delta"))
-            continue
-        about = {
-            "pyspark": f"PySpark {venvs.version(name, name)}, the same checks, Parquet; the JVM's memory",
-            "dlt": f"dlt {venvs.version(name, name)}, types and nulls only, Delta",
-        }[name]
-        argv = (str(venvs.python(name)), str(venvs.RIVALS / name / "ingest.py"))
-        found.append(_System(name, argv, about, drops={"pyspark": "SPARK_", "dlt": "DLT_"}[name]))
+    found = [_System("pandas", (sys.executable, "-c", _PANDAS), "four checks, Delta")] if "pandas" in wanted else []
+    for name, about, drops in (
+        ("pyspark", "the same checks, Parquet; the JVM's memory", "SPARK_"),
+        ("dlt", "types and nulls only, Delta", "DLT_"),
+    ):
+        if name in wanted:
+            argv = (str(venvs.python(name)), str(venvs.RIVALS / name / "ingest.py"))
+            found.append(_System(name, argv, f"{venvs.version(name, name)}, {about}", drops=drops))
     return found
 
 
