@@ -157,21 +157,22 @@ class Pipeline:
     def monitor(
         self,
         name: str,
-        endpoint: Endpoint,
+        of: Endpoint | RowsNode,
         *,
         when: Condition | Iterable[Condition],
         then: Reaction | Iterable[Reaction] = (),
         **settings: Unpack[WatchSettings],
     ) -> Monitor:
-        """Declare what is watched of an endpoint's answers, and what is done when all conditions hold.
+        """Declare what is watched of an endpoint's answers, or of a table, and what is done when all conditions hold.
 
         Conditions are of the answers of a window (`drift("distance") > 0.25`, `metric("p99_ms") > 50`,
         `estimated("roc_auc") < 0.6`), of their quality once labels are known (`metric("roc_auc") < 0.6`, or
         `metric("roc_auc").by("origin") < 0.55`: in any origin), and of the service (`metric("errors") > 0.01`,
-        `freshness(orders) > "2h"`, `metric("run_seconds") > 3600`). What is done besides telling of it: `retrain`,
-        `run`, `rollback`, `pause`. Raises HR980 and HR981; see `WatchSettings` for the rest.
+        `freshness(orders) > "2h"`, `metric("run_seconds") > 3600`; these two need no endpoint). What is done
+        besides telling of it: `retrain`, `run`, `rollback`, `pause`. Raises HR980 and HR981; see
+        `WatchSettings` for the rest.
         """
-        return self._add(Monitor(name, endpoint, watch_of(when, then, settings)))
+        return self._add(Monitor(name, of, watch_of(when, then, settings)))
 
     def task(self, *inputs: Node, options: Options | None = None) -> Callable[[Callable[..., Any]], Task]:
         """Declare a plain step with an external effect; it may ask for an `idempotency_key`."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, TypedDict
 
 from headrace.endpoints.canary import condition_facts, condition_of
-from headrace.endpoints.endpoint import LABELS, labels_of
+from headrace.endpoints.endpoint import LABELS, Endpoint, labels_of
 from headrace.errors import HeadraceError, suggestion
 from headrace.graph.conditions import Comparison, comparisons
 from headrace.graph.node import Node
@@ -24,9 +24,8 @@ from headrace.ports.records import Manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from headrace.endpoints.endpoint import Endpoint
     from headrace.graph.conditions import Condition
-    from headrace.graph.node import Options
+    from headrace.graph.node import Options, RowsNode
     from headrace.ports.records import Facts, Json
     from headrace.ports.work import Context, Step
 
@@ -35,6 +34,8 @@ REFERENCE: Final = "reference"
 MOST: Final = 50_000
 """Answers of a window that are looked at: the latest ones."""
 ROWS: Final = 200
+_CLOCKED: Final = frozenset({Family.AGE, Family.RUNS})
+"""What can be watched without answers."""
 _BUDGET: Final = re.compile(r"(\d+)\s*/\s*(hour|day|week)")
 _PERIODS: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 
@@ -168,7 +169,10 @@ def _limits(settings: WatchSettings) -> Limits:
 
 
 class Monitor(Node):
-    """Watches the answers of an endpoint. A version holds what its model saw when it was evaluated, to compare with.
+    """Watches the answers of an endpoint, or how fresh a table is and what runs cost, by the clock.
+
+    A version over an endpoint holds what its model saw when it was evaluated, to compare with. One over a table holds
+    nothing, and is made once: what it measures is asked of the environment.
 
     The facts of a version are `watch` (the declaration), `endpoint`, `model` and its `inputs` and `task`, `labels`
     (where they stand, see `endpoint.labels_of`), `delay` (seconds from an answer to its label: `median`, and `most`,
@@ -179,14 +183,18 @@ class Monitor(Node):
     verb: ClassVar[str] = "take the reference"
     semantics: ClassVar[int] = 2  # 2: says where labels stand, and how late they come
 
-    def __init__(self, name: str, endpoint: Endpoint, watch: Watch, options: Options | None = None) -> None:
-        super().__init__(name, (endpoint, *endpoint.inputs), options)
+    def __init__(self, name: str, of: Endpoint | RowsNode, watch: Watch, options: Options | None = None) -> None:
+        super().__init__(name, (of, *of.inputs) if isinstance(of, Endpoint) else (), options)
+        self.of = of
         self.watch = watch
-        self.labels = labels_of(endpoint.model.spec)
+        self.labels = labels_of(of.model.spec) if isinstance(of, Endpoint) else None
+        if not isinstance(of, Endpoint) and watch.families - _CLOCKED:
+            wrong = next(each for each in watch.when if family_of(each.metric.name) not in _CLOCKED)
+            raise HeadraceError("HR980", f"{name} watches {spelled(wrong)} of {of.name}, which answers nothing")
 
     def settings(self) -> Mapping[str, object]:
         """All of the declaration: a supervisor reads it from the version."""
-        return {"watch": self.watch.to_facts()}
+        return {"watch": self.watch.to_facts(), **({} if isinstance(self.of, Endpoint) else {"of": self.of.name})}
 
     def consequences(self) -> Sequence[str]:
         """What is watched, and when quality is known. How late that is, a version tells."""
@@ -204,6 +212,9 @@ class Monitor(Node):
             HeadraceError: HR982 for a column that is no input of the model, HR985 for quality without a key to find
                 labels by, HR986 for a metric that is not of the model's task.
         """
+        if not isinstance(self.of, Endpoint):
+            nothing: Facts = {"model": "", "task": None, "inputs": [], "labels": None, "rows": 0, "remarks": []}
+            return Manifest(step.key, {}, {**self.settings(), "endpoint": self.of.name, **nothing})
         from headrace.models.gate import SCORE, read_holdout
         from headrace.monitors.profiling import reference_profile
 

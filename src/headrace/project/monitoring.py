@@ -65,7 +65,7 @@ def look(workspace: Workspace, environment: str, monitor: Version, *, full: bool
 
     watch = Watch.from_facts(monitor.manifest.facts["watch"])
     subject = Subject(workspace, environment, monitor, watch, workspace.clock.now())
-    seen, late = measure(subject, frozenset(Family) if full else watch.families)
+    seen, late = measure(subject, frozenset(Family) if full and monitor.manifest.facts["model"] else watch.families)
     verdict = judge(watch.when, seen, watch.rows, subject.now)
     notes = notes_of(workspace, environment, monitor.node)
     return Looked(monitor, watch, seen.measured(), verdict.outcomes, verdict.window, notes, seen, late, verdict.lacks)
@@ -81,6 +81,17 @@ def notes_of(workspace: Workspace, environment: str, name: str) -> tuple[Note, .
         Note(Kind(each.facts["kind"]), each.candidate, each.facts["reason"], datetime.fromisoformat(each.made_at))
         for each in own
     )
+
+
+def alerts(workspace: Workspace, environment: str) -> dict[str, str]:
+    """The monitors of an environment whose alert is up, with what was seen when it was raised."""
+    found = {}
+    for monitor in monitors_of(workspace, environment):
+        notes = notes_of(workspace, environment, monitor.node)
+        if is_alerting(notes, monitor.key):
+            raised = [note for note in notes if note.kind is Kind.RAISED and note.version == monitor.key]
+            found[monitor.node] = f"{raised[-1].reason}, since {raised[-1].at:%Y-%m-%d %H:%M:%S}"
+    return found
 
 
 class Watcher:

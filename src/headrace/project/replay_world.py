@@ -249,7 +249,7 @@ def _monitors(
     acting: dict[Signal, frozenset[str]] = {}
     notes = []
     for each in graph:
-        if isinstance(each, Monitor) and each.inputs[0] is endpoint:
+        if isinstance(each, Monitor) and each.of is endpoint:
             if signal_of(each.watch) is Signal.SERVICE:
                 notes.append(f"{each.name} is left out: how an endpoint serves cannot be replayed")
             else:

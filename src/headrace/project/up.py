@@ -200,13 +200,20 @@ class Supervisor:
             self._look_at_sources()
         self._look_at_triggers()
         self._serve()
-        if self._server is not None and now >= self._watching_due:
-            self._watching_due = now + _WATCHING * self._ways.watch
-            self._watcher.look()
-            self._health.done("monitors")
+        self._look_at_monitors(now)
         self._applying.look()
         self._announcer.look()
         self._health.turned()
+
+    def _look_at_monitors(self, now: float) -> None:
+        """Look at them now and then, as soon as there is an environment; some need no server."""
+        if now < self._watching_due or not self._workspace.ledger.snapshot(self._environment).exists:
+            return
+        every = _WATCHING * self._ways.watch
+        self._health.expect("monitors", self._ways.limits.loop + _MISSED * every)
+        self._watching_due = now + every
+        self._watcher.look()
+        self._health.done("monitors")
 
     def _opened_control(self) -> Control:
         """The supervisor's own address, and what is answered there."""
@@ -262,7 +269,6 @@ class Supervisor:
             limits = self._ways.limits
             server = Server(self._workspace, self._environment, self._ways.where, self._say, limits.children)
             self._server = self._stack.enter_context(server)
-            self._health.expect("monitors", limits.loop + _MISSED * _WATCHING * self._ways.watch)
         except HeadraceError as error:
             # Where another supervisor was killed, its processes may still give their last answers at this address.
             if error.code != "HR952" or self._workspace.clock.monotonic() > self._began + _HANDOVER:

@@ -39,17 +39,20 @@ def status(
 
     Example: headrace status
     """
+    from headrace.project.monitoring import alerts
+
     found = explain.status(cli.workspace.ledger, environment)
+    up = {each.environment: alerts(cli.workspace, each.environment) for each in found}
     if cli.out.as_json:
-        cli.out.json([each.to_json() for each in found])
+        cli.out.json([{**each.to_json(), "alerts": up[each.environment]} for each in found])
         return
     if not found:
         cli.out.data("No environment yet. Begin with: headrace apply")
     for at, each in enumerate(found):
-        cli.out.data(*([""] if at else []), *_environment(each))
+        cli.out.data(*([""] if at else []), *_environment(each, up[each.environment]))
 
 
-def _environment(found: EnvironmentStatus) -> list[str]:
+def _environment(found: EnvironmentStatus, up: Mapping[str, str]) -> list[str]:
     base = "" if found.base is None else f", branched from {found.base}"
     lines = [f"{found.environment}: {counted(len(found.nodes), 'node')}{base}"]
     rows = [
@@ -64,6 +67,7 @@ def _environment(found: EnvironmentStatus) -> list[str]:
         for node in found.nodes
     ]
     lines += [f"  {line}" for line in columns(rows, _HEADS, right=[4])] if rows else []
+    lines += [f"  ! {monitor} alerts: {seen}" for monitor, seen in sorted(up.items())]
     for node, batches in sorted(found.excluded.items()):
         lines.append(f"  ! {node} leaves out {', '.join(sorted(batches))}")
     lines += [f"  run {run.id} is at work since {moment(run.started_at)}" for run in found.runs]

@@ -79,7 +79,7 @@ def show(
     """
     with _opened(cli, environment) as opened:
         version = opened.version(node)
-        if version.kind == _MONITOR:
+        if version.kind == _MONITOR and version.manifest.outputs:  # what it compares answers with
             _show_monitor(cli, opened.name, version, html)
         elif html is not None:
             raise HeadraceError("HR928", f"{node} is {article(version.kind)}")
