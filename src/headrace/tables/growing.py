@@ -169,7 +169,8 @@ class _Making:
     def _shared(self, before: Before, names: tuple[str, ...]) -> bool:
         touched = self.touched(before, names).collect()
         for output, rows in [("clean", before.clean.with_row_index(ROW)), *self.losers(before)]:
-            met = rows.select(ROW, *names).join(touched.lazy(), on=list(names), how="semi").collect()
+            close = near(rows.select(ROW, *names), touched)
+            met = close.join(touched.lazy(), on=list(names), how="semi").collect()
             if len(np.setdiff1d(numbers(met), self.less[output])):
                 return True
         return False
@@ -226,7 +227,7 @@ class _Settling:
     def settle(self) -> None:
         """Move rows between the table and those that lost."""
         making, before = self._making, self._before
-        touched = making.touched(before, self._names)
+        touched = making.touched(before, self._names).collect()
         old = self._met(before.clean.with_row_index(ROW), touched, "clean")
         old = old.with_columns(pl.Series(BATCH, before.layout.batches_at(old.get_column(ROW).to_numpy()), pl.String))
         [(output, rows)] = making.losers(before, self._names)
@@ -239,10 +240,11 @@ class _Settling:
         self._let_go(goes, lost, output)
         self._bring_back(stays.filter(pl.col("_kind") == 1), output)
 
-    def _met(self, rows: pl.LazyFrame, touched: pl.LazyFrame, output: str) -> pl.DataFrame:
+    def _met(self, rows: pl.LazyFrame, touched: pl.DataFrame, output: str) -> pl.DataFrame:
         """The rows of the base that have a touched key, less those that go with their batch."""
         columns = [ROW, *self._wanted] if output == "clean" else [ROW, *self._wanted, BATCH]
-        met = rows.select(columns).join(touched, on=self._names, how="semi").collect()
+        close = near(rows.select(columns), touched)
+        met = close.join(touched.lazy(), on=self._names, how="semi").collect()
         gone = self._making.less[output]
         return met.filter(~_among(gone)) if len(gone) else met
 
@@ -339,6 +341,19 @@ def left_of(rows: pl.LazyFrame, less: np.ndarray) -> pl.LazyFrame:
 
 def _among(numbers: np.ndarray) -> pl.Expr:
     return pl.col(ROW).is_in(pl.Series(numbers, dtype=pl.UInt32).implode())
+
+
+def near(rows: pl.LazyFrame, touched: pl.DataFrame) -> pl.LazyFrame:
+    """The rows between the least and the greatest touched values: files without any, by their bounds, are not read.
+
+    A table whose keys rise grows by what it gets then, and not by what it has.
+    """
+    if touched.is_empty():
+        return rows
+    for values in touched:
+        if values.dtype.is_integer() or values.dtype.is_temporal():
+            rows = rows.filter(pl.col(values.name).is_between(pl.lit(values.min()), pl.lit(values.max())))
+    return rows
 
 
 def _only(rows: pl.LazyFrame, numbers: np.ndarray) -> pl.LazyFrame:
