@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.tables.contract import Contract, column
@@ -19,7 +19,7 @@ from headrace.tables.shape import Shape
 from headrace.tables.upsert import upsert_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Row = tuple[int, int, int | None]
 
@@ -81,19 +81,30 @@ def made(shape: Shape, wanted: Mapping[str, list[Row]], base: Table | None = Non
     found = grown(splits, new, shape, before)
     assert found is not None, "one key can always be settled"
     deltas = {"clean": found.clean, "aside": found.aside, "superseded": found.superseded}
+    placed = {"clean": list(zip(found.pieces, found.places, strict=True)) if found.places else []}
     outputs = {
-        name: changed(None if base is None else base.outputs[name], delta) if delta is not None else None
+        name: changed(None if base is None else base.outputs[name], delta, placed.get(name, []))
+        if delta is not None
+        else None
         for name, delta in deltas.items()
     }
     return Table(facts_of(found, shape, before), dict(wanted), outputs)
 
 
-def changed(rows: pl.DataFrame | None, delta: Delta) -> pl.DataFrame:
+def changed(rows: pl.DataFrame | None, delta: Delta, placed: Sequence[tuple[int, int]]) -> pl.DataFrame:
+    """What a store makes of it. `placed`: pieces of the new rows, each with how many rows of the base lie before it."""
     assert isinstance(delta.rows, pl.DataFrame)
     if rows is None:
         return delta.rows
-    kept = rows.with_row_index("_n").filter(~pl.col("_n").is_in(delta.less.tolist())).drop("_n")
-    return pl.concat([kept, delta.rows])
+    parts, begun, taken = [], 0, 0
+    numbered = rows.with_row_index("_n")
+    for size, place in placed or [(delta.rows.height, rows.height)]:
+        parts += [numbered[begun:place], delta.rows[taken : taken + size]]
+        begun, taken = max(begun, place), taken + size
+    parts.append(numbered[begun:])
+    less = pl.Series(delta.less.tolist(), dtype=pl.UInt32)
+    together = pl.concat(parts, how="diagonal").filter(pl.col("_n").is_null() | ~pl.col("_n").is_in(less.implode()))
+    return together.drop("_n")
 
 
 def rows_of(table: Table) -> int:
@@ -102,6 +113,8 @@ def rows_of(table: Table) -> int:
 
 
 @pytest.mark.parametrize("name", SHAPES)
+@example(first=[(0, 1, None)], steps=[{"a": [(0, 0, None)]}, {"a": None}])
+@example(first=[(1, 0, None)], steps=[{"a": [(0, 0, None)]}, {"a": None}])
 @settings(max_examples=40)
 @given(first=BATCH, steps=STEPS)
 def test_settled_again_or_all_at_once(name: str, first: list[Row], steps: list[dict[str, list[Row] | None]]) -> None:
