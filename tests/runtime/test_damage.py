@@ -253,6 +253,7 @@ FILE = "tables/orders/*/*.parquet"
 )
 def test_a_damaged_table(project: Project, pattern: str, damage: Callable[[Path], None], code: str) -> None:
     path = newest(project, pattern)
+    project.write_batch("02", [5, *range(10, 20)])  # a key that may be in the damaged file, so that it is looked at
     with project.opened() as workspace:
         before = dict(workspace.ledger.snapshot("prod").pointers)
     damage(path)
@@ -268,6 +269,18 @@ def test_a_damaged_table(project: Project, pattern: str, damage: Callable[[Path]
     assert {name: after[name] for name in ("orders", "by_shop")} == {
         name: before[name] for name in ("orders", "by_shop")
     }
+    mended(project, "--refresh", "orders")
+    assert headrace(project, "doctor").code == 0
+
+
+def test_damage_that_no_step_reads_is_told_by_doctor_and_by_queries(project: Project) -> None:
+    path = newest(project, FILE)
+    flipped(path)
+    assert headrace(project, "doctor").code == 5
+    assert headrace(project, "apply").code == 0  # new keys lie behind those of the file, and by_shop reads no key
+    assert project.rows("by_shop") == [("a", 20, 190.0)]
+    refused(headrace(project, "query", "select * from orders"), "HR632", str(path))
+    assert headrace(project, "doctor").code == 5
     mended(project, "--refresh", "orders")
     assert headrace(project, "doctor").code == 0
 
