@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -26,36 +27,30 @@ _UNLINKABLE = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSY
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust spell the number of a system error
 
 
-@contextmanager
-def storage_errors(root: Path) -> Iterator[None]:
+def storage_errors(root: Path) -> AbstractContextManager[None]:
     """Give system errors of the block that a user can remedy their code: HR636 for a full disk, HR637 for no access.
 
     Libraries that wrap the system's error in one of their own are understood by the number in their message.
     """
-    try:
-        yield
-    except HeadraceError:
-        raise
-    except Exception as error:
-        number = _system_error(error)
-        if number in _FULL:
-            raise HeadraceError("HR636", f"{root}: {os.strerror(number)}") from error
-        if number in _CLOSED:
-            raise HeadraceError("HR637", f"{root}: {os.strerror(number)}") from error
-        raise
+    return _coded(str(root), {"HR636": _FULL, "HR637": _CLOSED})
+
+
+def full_disk_told(what: str) -> AbstractContextManager[None]:
+    """Give a full disk its code, HR636, whatever of the block met it; `what` was being done."""
+    return _coded(what, {"HR636": _FULL})
 
 
 @contextmanager
-def full_disk_told(what: str) -> Iterator[None]:
-    """Give a full disk its code, HR636, whatever of the block met it; `what` was being done."""
+def _coded(what: str, codes: Mapping[str, frozenset[int]]) -> Iterator[None]:
     try:
         yield
     except HeadraceError:
         raise
     except Exception as error:
         number = _system_error(error)
-        if number in _FULL:
-            raise HeadraceError("HR636", f"{what}: {os.strerror(number)}") from error
+        for code, numbers in codes.items():
+            if number in numbers:
+                raise HeadraceError(code, f"{what}: {os.strerror(number)}") from error
         raise
 
 
