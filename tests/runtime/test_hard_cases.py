@@ -34,6 +34,24 @@ def test_applying_again_makes_nothing(project: Project) -> None:
     assert project.apply().made == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("    shop: str\n", '    shop: str = column(matches="[a-z]+")\n'),
+        ("FACTOR = 1", 'FACTOR = pl.DataFrame({"x": [1, 0]}).filter(pl.col("x") > 0)["x"].item()'),
+    ],
+    ids=["by a contract", "by its own code"],
+)
+def test_a_project_that_computes_while_it_is_loaded_has_workers_that_work(
+    project: Project, before: str, after: str
+) -> None:
+    project.edit(before, after)
+    project.edit('files("data/*.csv"))', 'files("data/*.csv"), options=Options(timeout="30s"))')
+    applied = project.apply()
+    assert set(applied.made) == {"raw", "orders", "by_shop"}
+    assert project.ids() == list(range(10))
+
+
 def test_two_environments_append_to_one_table_in_turn(project: Project) -> None:
     project.apply()
     project.write_batch("02", range(10, 20))

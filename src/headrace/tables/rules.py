@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.errors import HeadraceError
+from headrace.ports.loading import checked_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,7 +113,9 @@ def _check_texts(where: str, kind: type, rules: Rules) -> None:
 
 
 def _check_pattern(where: str, pattern: str) -> None:
-    """Ask the engine that will use the pattern: its dialect is not that of `re`."""
+    """Ask the engine that will use the pattern: its dialect is not that of `re`. It starts threads for that."""
+    if checked_before.get():
+        return
     import polars as pl
 
     try:
