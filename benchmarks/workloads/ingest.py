@@ -63,9 +63,9 @@ _MEMORY = "2GiB"
 
 
 def lay_out(folder: Path, csv: Path, memory: str = _MEMORY) -> None:
-    """Write the project into a new folder; the file gets a second name there."""
+    """Write the project into a new folder; the file is linked there."""
     (folder / "data").mkdir(parents=True)
-    (folder / "data" / csv.name).hardlink_to(csv)
+    (folder / "data" / csv.name).symlink_to(csv)
     (folder / "pipeline.py").write_text(PIPELINE, encoding="utf-8")
     settings = f'pipeline = "pipeline:work"\nworkers = 1\nmemory = "{memory}"\n'
     (folder / "headrace.toml").write_text(settings, encoding="utf-8")

@@ -198,6 +198,18 @@ def test_a_file_is_hashed_until_its_times_have_settled(hashing: Hashing) -> None
     assert hashing.observe() == ["b.csv"]
 
 
+def test_the_digest_of_a_file_is_known_as_long_as_it_is_the_same(hashing: Hashing) -> None:
+    hashing.observe()
+    path = hashing.folder / "a.csv"
+    cache = digests.DigestCache(hashing.folder)
+    assert cache.known("a.csv", path.stat()) is None, "its times have not settled"
+    hashing.age(10)
+    assert cache.known("a.csv", path.stat()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert cache.known("c.csv", path.stat()) is None
+    path.touch()
+    assert cache.known("a.csv", path.stat()) is None
+
+
 def test_a_file_that_went_away_leaves_the_cache(hashing: Hashing) -> None:
     hashing.observe()
     (hashing.folder / "a.csv").unlink()

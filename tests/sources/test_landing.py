@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -179,6 +180,29 @@ def test_a_compressed_file_is_unpacked_within_its_limits(store: FileArtefactStor
     agree(store, "f.csv.gz", packed, files("*.csv.gz"), 1000)
     agree(store, "f.csv.gz", packed[:-20], files("*.csv.gz"), 1000)
     agree(store, "f.csv.gz", packed, files("*.csv.gz", max_bytes=2000), 1000)
+
+
+def test_a_file_whose_digest_is_known_is_not_read_for_it(store: FileArtefactStore) -> None:
+    content, packed = lines([[str(n), "x"] for n in range(30)], 2), io.BytesIO()
+    pl.DataFrame({"n": range(30)}).write_parquet(packed)
+    for name, held in (("f.csv", content), ("f.parquet", packed.getvalue())):
+        seen = Batch(name, "known", len(held))
+        opened = partial(io.BytesIO, held)
+        assert land(Arrival(seen, opened, files(name), 64 * 40, lambda _: "known"), store).rows == 30
+
+
+def test_a_file_that_is_touched_while_it_is_landed_is_read_for_its_digest(store: FileArtefactStore) -> None:
+    content = lines([[str(n), "x"] for n in range(30)], 2)
+    right = hashlib.sha256(content).hexdigest()
+
+    def touched(digest: str) -> Arrival:
+        answers = iter((digest, None))
+        seen = Batch("f.csv", digest, len(content))
+        return Arrival(seen, lambda: io.BytesIO(content), files("*.csv"), 64 * 40, lambda _: next(answers))
+
+    assert land(touched(right), store).rows == 30
+    with pytest.raises(HeadraceError, match="HR312"):
+        land(touched("another"), store)
 
 
 def test_a_file_that_is_not_the_observed_one(store: FileArtefactStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import get_ident
+from threading import Barrier, Event, get_ident
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
-from headrace.sources.sinking import ParquetSink, ahead
+from headrace.sources.sinking import ParquetSink, ahead, side_by_side
 from headrace.sources.texts import count
 
 if TYPE_CHECKING:
@@ -96,6 +96,36 @@ def test_items_are_asked_for_by_another_thread_until_the_block_ends() -> None:
 
     with pytest.raises(KeyError), ahead(broken()) as found:
         list(found)
+
+
+def test_items_are_worked_on_at_once_and_come_in_their_order() -> None:
+    together = Barrier(2, timeout=60)
+
+    def work(number: int) -> int:
+        together.wait()  # returns only where another item is worked on at the same time
+        return number * number
+
+    with side_by_side(work, iter(range(8))) as found:
+        assert list(found) == [number * number for number in range(8)]
+
+
+def test_of_what_is_wrong_with_several_items_the_first_is_said() -> None:
+    read = Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        read.set()
+        raise KeyError
+
+    def work(_: int) -> None:
+        assert read.wait(60)
+        message = "the first one"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="the first one"), side_by_side(work, items()) as found:
+        list(found)
+    with pytest.raises(KeyError), side_by_side(str, items()) as texts:
+        list(texts)
 
 
 def test_bytes_are_counted() -> None:

@@ -51,14 +51,14 @@ class FileArtefactStore:
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def adopt(self, file: Path, suffix: str = "") -> Ref:
+    def adopt(self, file: Path, suffix: str = "", digest: str = "") -> Ref:
         """Move a finished file in, durably: renamed where it lies on the same file system, copied else."""
         with storage_errors(self._root):
             failpoint("artefact.write.before")
             with self._near(file) as staged:
                 sync_file(staged)
                 failpoint("artefact.write.after")
-                ref = self._name(staged, file_digest(staged), suffix)
+                ref = self._name(staged, digest or file_digest(staged), suffix)
             file.unlink(missing_ok=True)  # it is still there where it was copied
             return ref
 

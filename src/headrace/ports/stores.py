@@ -155,8 +155,11 @@ class ArtefactStore(Protocol):
     def put(self, content: bytes, suffix: str = "") -> Ref:
         """Store bytes durably (write, fsync, rename, fsync of the folder)."""
 
-    def adopt(self, file: Path, suffix: str = "") -> Ref:
-        """Move a finished file in, durably, without reading it into memory at once."""
+    def adopt(self, file: Path, suffix: str = "", digest: str = "") -> Ref:
+        """Move a finished file in, durably, without reading it into memory at once.
+
+        `digest` is the SHA-256 of its content, where who wrote it has counted it on the way.
+        """
 
     def get(self, ref: Ref) -> bytes:
         """The bytes, checked against their digest."""

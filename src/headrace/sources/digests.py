@@ -43,12 +43,7 @@ class DigestCache:
     def batches(self, files: Mapping[str, os.stat_result]) -> tuple[Batch, ...]:
         """Files as batches, in their order. Raises HR302 where one cannot be read."""
         known, written = self._load()
-        settled = written - _SETTLED
-        found: dict[str, Batch | None] = {}
-        for name, stat in files.items():
-            there = known.get(name)
-            same = there is not None and there[0] == _mark(stat) and settled > there[0][1] and settled > there[0][2]
-            found[name] = there[1] if there is not None and same else None
+        found = {name: _same(known.get(name), stat, written) for name, stat in files.items()}
         hashed = [name for name, batch in found.items() if batch is None]
         with ThreadPoolExecutor(max_workers=_THREADS) as pool:
             digests = pool.map(self._digest, [self._project / name for name in hashed])
@@ -59,6 +54,12 @@ class DigestCache:
             others = {name: each for name, each in known.items() if name not in files}
             self._save({**others, **{name: (_mark(files[name]), batch) for name, batch in batches.items()}}, others)
         return tuple(batches.values())
+
+    def known(self, name: str, found: os.stat_result) -> str | None:
+        """The digest of a file, by what is found of it now; None where it would have to be read."""
+        known, written = self._load()
+        batch = _same(known.get(name), found, written)
+        return None if batch is None else batch.digest
 
     def _digest(self, path: Path) -> str:
         try:
@@ -100,6 +101,15 @@ class DigestCache:
             partial.replace(self._path)
         except OSError:
             return  # a project that cannot be written can still be looked at
+
+
+def _same(known: tuple[Mark, Batch] | None, found: os.stat_result, written: int) -> Batch | None:
+    """What is known of a file, if it is the same still. `written` is when that was written down, in nanoseconds."""
+    if known is None:
+        return None
+    mark, batch = known
+    _, changed, renamed, _ = mark
+    return batch if mark == _mark(found) and max(changed, renamed) < written - _SETTLED else None
 
 
 def _mark(found: os.stat_result) -> Mark:

@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Unpack
 
@@ -93,7 +94,14 @@ class Files(FileSpec, Origin):
     def _arrival(self, batch: Batch, outside: Outside, memory: int) -> Arrival:
         from headrace.sources.landing import Arrival
 
-        return Arrival(batch, lambda: self._opened(batch, outside), self, memory)
+        def known(file: BinaryIO) -> str | None:
+            return cache.known(batch.id, os.fstat(file.fileno()))
+
+        cache = DigestCache(outside.project)
+        opened = partial(self._opened, batch, outside)
+        if remote.is_remote(self.pattern):
+            return Arrival(batch, opened, self, memory)
+        return Arrival(batch, opened, self, memory, known)
 
     @contextmanager
     def _opened(self, batch: Batch, outside: Outside) -> Iterator[BinaryIO]:

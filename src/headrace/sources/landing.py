@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import polars as pl
@@ -19,9 +20,9 @@ from headrace.sources.hive import partitions, with_partitions
 from headrace.sources.kinds import kind_of
 from headrace.sources.origin import Landing
 from headrace.sources.parse import parse
-from headrace.sources.pieces import Digested
+from headrace.sources.pieces import Digested, unknown
 from headrace.sources.readers import CsvReader, NdjsonReader, ParquetReader, UndecidedError
-from headrace.sources.sinking import ParquetSink, ahead
+from headrace.sources.sinking import ParquetSink, ahead, side_by_side
 from headrace.sources.types import landable
 from headrace.sources.unpack import unpacked
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from headrace.sources.spec import FileSpec
 
     Types = Mapping[str, pl.DataType]
+    _Found = tuple[pl.DataFrame, Types]
 
 _PIECES = 64
 """A piece is one part in so many of the memory that may be used: it is there as bytes, text, columns and pages."""
@@ -47,12 +49,16 @@ _UNCERTAIN = frozenset({"HR316", "HR330"})
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A file that was observed: the batch, how it is opened, how it is read, and how much memory may be used."""
+    """A file that was observed: the batch, how it is opened, how it is read, and how much memory may be used.
+
+    `known` answers the digest of the open file where that is known without reading it.
+    """
 
     batch: Batch
     opened: Callable[[], AbstractContextManager[BinaryIO]]
     spec: FileSpec
     memory: int
+    known: Callable[[BinaryIO], str | None] = unknown
 
     @property
     def piece(self) -> int:
@@ -63,7 +69,7 @@ class Arrival:
     def read(self) -> Iterator[Digested]:
         """The bytes that were observed. Raises HR312 when they are others, whatever else is wrong with them."""
         with self.opened() as raw:
-            file = Digested(self.batch.id, raw)
+            file = Digested(self.batch.id, raw, self.known)
             try:
                 yield file
             except (HeadraceError, UndecidedError):
@@ -126,7 +132,7 @@ def _streamed(arrival: Arrival, store: ArtefactStore) -> Landing:
             path.unlink(missing_ok=True)
             with ParquetSink(path, arrival.memory // _PIECES) as rows:
                 pass_over.certain(rows, types)
-        ref = store.adopt(path, ".parquet")
+        ref = store.adopt(path, ".parquet", rows.digest)
     finally:
         path.unlink(missing_ok=True)
         folder.rmdir()
@@ -147,33 +153,53 @@ class _Pass:
         """Write the rows with the types of the first ones. Where that does not hold: the types that all have."""
         types: Types | None = None
         holds = True
+
+        def looked_at(piece: Any) -> tuple[Any, _Found | None]:  # noqa: ANN401
+            return piece, self._fitting(piece, types) if holds else None
+
         with self._arrival.read() as file, ahead(self._reader.pieces(file)) as pieces:
-            for piece in pieces:
-                found = self._fitting(piece, types)
-                if found is None:
-                    holds = False
-                    more = self._reader.types(piece)
-                    types = more if types is None else self._reader.both(types, more)
-                elif holds:
-                    frame, types = found
-                    rows.add(frame)
+            first = map(looked_at, islice(pieces, 1))
+            with side_by_side(looked_at, pieces) as others:
+                for piece, found in chain(first, others):
+                    if found is not None and holds:
+                        frame, types = found
+                        rows.add(frame)
+                    else:
+                        holds = False
+                        types = self._wider(piece, types)
         self._reader.finish(types or {})
         return None if holds else types
 
     def certain(self, rows: ParquetSink, types: Types) -> None:
         """Write the rows with types that all of them have."""
-        with self._arrival.read() as file, ahead(self._reader.pieces(file)) as pieces:
-            for piece in pieces:
-                try:
-                    rows.add(self._whole(self._reader.rows(piece, types), types))
-                except OtherTypesError:
-                    raise UndecidedError from None
-                except HeadraceError as error:
-                    if error.code in _UNCERTAIN:
-                        raise UndecidedError from None
-                    raise
+        with (
+            self._arrival.read() as file,
+            ahead(self._reader.pieces(file)) as pieces,
+            side_by_side(lambda piece: self._sure(piece, types), pieces) as frames,
+        ):
+            for frame in frames:
+                rows.add(frame)
 
-    def _fitting(self, piece: Any, types: Types | None) -> tuple[pl.DataFrame, Types] | None:  # noqa: ANN401
+    def _sure(self, piece: Any, types: Types) -> pl.DataFrame:  # noqa: ANN401
+        """The rows of a piece with types that it is known to have. Raises UndecidedError where it does not."""
+        try:
+            return self._whole(self._reader.rows(piece, types), types)
+        except OtherTypesError:
+            raise UndecidedError from None
+        except HeadraceError as error:
+            if error.code in _UNCERTAIN:
+                raise UndecidedError from None
+            raise
+
+    def _wider(self, piece: Any, types: Types | None) -> Types:  # noqa: ANN401
+        """The types that the rows before a piece and its own have together. Raises UndecidedError."""
+        if types is None:
+            return self._reader.types(piece)
+        if self._fitting(piece, types) is not None:
+            return types
+        return self._reader.both(types, self._reader.types(piece))
+
+    def _fitting(self, piece: Any, types: Types | None) -> _Found | None:  # noqa: ANN401
         """The rows of a piece as they are landed, and their types, if it has these types, or any that can be landed."""
         try:
             frame = self._reader.rows(piece, types)

@@ -11,7 +11,7 @@ from headrace.sources.texts import BOM, FIX_ORDER, ORDERS, Text, header_of, last
 from headrace.sources.unpack import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from headrace.sources.kinds import Kind
     from headrace.sources.spec import FileSpec
@@ -19,12 +19,22 @@ if TYPE_CHECKING:
 _READ = 2**20
 
 
-class Digested:
-    """A file that is read from start to end, and the SHA-256 of what was read of it."""
+def unknown(_: BinaryIO) -> str | None:
+    """No digest is known without reading."""
+    return None
 
-    def __init__(self, name: str, file: BinaryIO) -> None:
+
+class Digested:
+    """A file that is read from start to end, and the SHA-256 of what was read of it.
+
+    `known` answers the digest of the open file where that is known without reading; it is not counted again then.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, known: Callable[[BinaryIO], str | None] = unknown) -> None:
         self._name = name
         self._file = file
+        self._known = known
+        self._counted = known(file) is None
         self._sha = hashlib.sha256()
         self._read_to_end = False
 
@@ -34,11 +44,18 @@ class Digested:
             content = self._file.read(size)
         except OSError as error:
             raise HeadraceError("HR302", f"{self._name} cannot be read: {error.strerror}") from error
-        self._sha.update(content)
+        if self._counted:
+            self._sha.update(content)
         return content
 
     def digest(self) -> str:
         """The digest of the whole file: what nobody has read yet is read now."""
+        if not self._counted:
+            known = self._known(self._file)
+            if known is not None:
+                return known
+            self._counted = True
+            self._file.seek(0)
         while not self._read_to_end and self.read(_READ):
             pass
         self._read_to_end = True
@@ -69,8 +86,8 @@ def line_pieces(name: str, file: Digested, packed: int, spec: FileSpec, kind: Ki
     before = 0
     for added, lines in _whole_lines(_unmarked(chunks), mark, header, named=csv and not header):
         text = Text(utf8(name, lines, before=before - added), added, before=before)
+        before += text.newlines - added  # counted here, while other pieces are worked on
         yield text
-        before += text.newlines - added
 
 
 def _first_line(text: bytes, quote: bytes | None) -> bytes:

@@ -1,8 +1,10 @@
-"""What goes on beside the reading of a piece of a file: reading the next one, and writing those before it."""
+"""What goes on at once while a file is landed: reading some pieces, making rows of others, writing those before."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Full, Queue
@@ -13,12 +15,15 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
 ROWS_OF_A_GROUP = 250_000
+_LEAST, _MOST = 2, 8
+"""How many pieces are worked on at once, with as many as there are cores in between."""
 _PATIENCE = 0.1
 """Seconds between two looks at whether the engine still takes frames: only one that failed does not."""
 
@@ -38,11 +43,45 @@ def _ahead(items: Iterator[Any], thread: ThreadPoolExecutor) -> Iterator[Any]:
         yield item
 
 
+@contextmanager
+def side_by_side(work: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """What a function makes of the items, in their order, some of them at once; nothing goes on after the block.
+
+    Polars works on all cores, but what goes before and comes after it does not: two pieces fill each other's gaps.
+    """
+    threads = min(max(_LEAST, pl.thread_pool_size()), _MOST)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        yield _side_by_side(work, items, pool, threads)
+
+
+def _side_by_side(
+    work: Callable[[Any], Any], items: Iterator[Any], pool: ThreadPoolExecutor, threads: int
+) -> Iterator[Any]:
+    end = object()
+    coming: deque[Future[Any]] = deque()
+    while (item := _next(items, end, coming)) is not end:
+        coming.append(pool.submit(work, item))
+        if len(coming) == threads:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
+
+
+def _next(items: Iterator[Any], end: object, coming: Iterable[Future[Any]]) -> Any:  # noqa: ANN401
+    try:
+        return next(items, end)
+    except Exception:
+        for each in coming:
+            each.result()  # what is wrong with an item before this one is said first
+        raise
+
+
 class _Unfailing(io.RawIOBase):
     """A file that keeps what goes wrong to itself: with an error of a write the engine would wait for ever."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
+        self._sha = hashlib.sha256()
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
@@ -52,10 +91,15 @@ class _Unfailing(io.RawIOBase):
         left = memoryview(content)
         try:
             while self.failure is None and left:
-                left = left[self._file.write(left) :]
+                written = self._file.write(left)
+                self._sha.update(left[:written])
+                left = left[written:]
         except OSError as error:
             self.failure = error
         return len(content)
+
+    def digest(self) -> str:
+        return self._sha.hexdigest()
 
 
 class ParquetSink:
@@ -74,6 +118,8 @@ class ParquetSink:
         self._failure: BaseException | None = None
         self._broken = False
         self.count = 0
+        self.digest = ""
+        """The SHA-256 of the file, once it is complete."""
 
     @property
     def schema(self) -> Mapping[str, str]:
@@ -125,7 +171,7 @@ class ParquetSink:
                 rows.sink_parquet(
                     cast("IO[bytes]", target), compression="lz4", row_group_size=group, maintain_order=True
                 )
-            self._failure = target.failure
+            self._failure, self.digest = target.failure, target.digest()
         except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that gives the frames
             self._failure = error
 

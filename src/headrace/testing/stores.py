@@ -296,6 +296,8 @@ class ArtefactStoreSuite:
         ref = store.adopt(file, ".txt")
         expect(ref == store.put(b"abc", ".txt"), "a file and its bytes are the same artefact")
         expect(not file.exists(), "the file was moved")
+        file.write_bytes(b"abc")
+        expect(store.adopt(file, ".txt", ref.digest) == ref, "a digest that is known need not be counted")
 
     def test_scratch_folders_are_apart(self, tmp_path: Path) -> None:
         """Each call answers another one."""
