@@ -17,6 +17,7 @@ import polars as pl
 from headrace.ports.mappings import changed
 from headrace.tables.breaches import BATCH, RULE, added
 from headrace.tables.layout import Layout, Run
+from headrace.tables.repeated import repeated
 from headrace.tables.shape import Shape, settled
 from headrace.tables.uniqueness import with_reason
 from headrace.tables.upsert import ROW, superseded
@@ -235,8 +236,8 @@ class _Settling:
         if old.is_empty() and lost.is_empty():
             return
         contenders = self._contenders(old, lost)
-        first = contenders.select(pl.struct(self._names).is_first_distinct()).to_series()
-        stays, goes = contenders.filter(first), contenders.filter(~first)
+        beaten = repeated(contenders, self._names)
+        stays, goes = contenders.filter(~beaten), contenders.filter(beaten)
         self._let_go(goes, lost, output)
         self._bring_back(stays.filter(pl.col("_kind") == 1), output)
 

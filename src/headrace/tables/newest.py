@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from headrace.tables.repeated import repeated
 from headrace.tables.seen import hashed
 from headrace.tables.spilling import Spill
 from headrace.tables.upsert import ROW, superseded
@@ -45,8 +46,7 @@ class Newest:
         found = np.zeros(self._rows, dtype=np.bool_)
         for _, frames in self._keys.parts():
             ranked = self._ranked(pl.concat(frames))
-            first = ranked.select(pl.struct(self._names).is_first_distinct()).to_series()
-            found[ranked.filter(~first).get_column(ROW).to_numpy()] = True
+            found[ranked.filter(repeated(ranked, self._names)).get_column(ROW).to_numpy()] = True
         return found
 
     def lose(self, rows: pl.DataFrame, numbers: np.ndarray, batch: str | None) -> None:

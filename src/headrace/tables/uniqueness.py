@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from headrace.tables.breaches import BATCH, BETWEEN, COLUMN, RULE, VALUE, Split, added, told
+from headrace.tables.repeated import repeated
 from headrace.tables.rules import FAIL, QUARANTINE, WARN, answer_of
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Unique:
     def later(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that come after another one of the same values."""
         present = rows.drop_nulls(self.names)
-        values = pl.col(self.names[0]) if len(self.names) == 1 else pl.struct(self.names)
-        return present.filter(~values.is_first_distinct())
+        return present.filter(repeated(present, self.names))
 
 
 def unique_rules(contract: type[Contract]) -> list[Unique]:

@@ -14,6 +14,7 @@ import polars as pl
 from headrace.errors import HeadraceError, suggestion
 from headrace.tables.breaches import BATCH
 from headrace.tables.contract import keys, marked
+from headrace.tables.repeated import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +66,8 @@ def supersede(
     rows = pl.concat([part.clean.select(*wanted, pl.lit(place).alias(PART)) for place, part in enumerate(parts)])
     ranked = rows.with_row_index(ROW).drop_nulls(upsert.names)
     ranked = ranked.sort([upsert.order, ROW], descending=True, nulls_last=True)
-    first = ranked.select(pl.struct(upsert.names).is_first_distinct()).to_series()
-    losers = ranked.filter(~first).select(ROW, PART).partition_by(PART, as_dict=True) if not first.all() else {}
+    beaten = ranked.filter(repeated(ranked, upsert.names))
+    losers = beaten.select(ROW, PART).partition_by(PART, as_dict=True) if len(beaten) else {}
     made, lost = [], []
     start = 0
     for place, (part, batch) in enumerate(zip(parts, batches, strict=True)):
