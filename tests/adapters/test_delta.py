@@ -4,13 +4,18 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from headrace.adapters import delta_work
 from headrace.adapters.delta import DeltaTableStore
 from headrace.adapters.delta_log import EVERY, entry_path
 from headrace.errors import HeadraceError
@@ -20,7 +25,6 @@ from headrace.testing.stores import TableStoreSuite, key_of, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 class TestDeltaTableStore(TableStoreSuite):
@@ -99,6 +103,28 @@ def test_rows_that_go_away_cost_the_files_that_hold_them(store: DeltaTableStore,
         found = pl.DataFrame(DeltaTable(str(tmp_path / each.path), version=each.version).to_pyarrow_table())
         assert sorted(found.get_column("number")) == sorted(numbers(store, each))
     assert numbers(store, ref) == [1, 2, 4, 6]
+
+
+@given(st.sets(st.integers(0, 12)), st.integers(1, 5))
+@settings(max_examples=25)
+def test_a_large_file_that_loses_rows_is_written_again_piece_by_piece(gone: set[int], most: int) -> None:
+    left = [each for each in range(14) if each not in gone]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delta_work, "ROWS_OF_A_FILE", most)
+        store = DeltaTableStore(Path(folder))
+        base = store.write(key_of(1), "table", rows(*range(10)))
+        both = store.write(key_of(2), "table", rows(10, 11, 12), base)
+        change = Change(less=sorted(gone))
+        less = store.write(key_of(3), "table", rows(13), both, change)
+        assert numbers(store, less) == left
+        assert numbers(store, both) == [*range(13)]
+        kept = set(store.files(both))
+        assert all(path in kept or pl.read_parquet(path).height <= most for path in store.files(less))
+        again = DeltaTableStore(Path(folder))
+        assert again.write(key_of(3), "table", rows(13), both, change) == less
+        after = again.write(key_of(4), "table", rows(14), less, Change(less=(0,)))
+        assert numbers(again, after) == [*left, 14][1:]
+        again.verify(after)
 
 
 @pytest.mark.parametrize("change", [Change(less=(1,)), Change(less=(-1,)), Change(pieces=(1, 1))])

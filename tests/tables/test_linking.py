@@ -146,13 +146,6 @@ def test_files_of_other_types_than_the_source_has_are_written(tmp_path: Path, mo
     assert linked(shop, version) == 0
 
 
-def test_a_large_file_of_a_table_that_may_lose_rows_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pouring, "ROWS_OF_A_FILE", 4)
-    files = [text(*sales(0, 5)), text(*sales(5, 9, shop="b"))]
-    shop, version = both(tmp_path, monkeypatch, files, incremental=True)
-    assert linked(shop, version) == 1
-
-
 def test_a_table_that_was_linked_grows_and_shrinks(tmp_path: Path) -> None:
     shop = Workshop(tmp_path)
     for number in range(3):

@@ -40,8 +40,14 @@ def touched(files: Files, less: Sequence[int]) -> Iterator[tuple[DataFile, np.nd
         raise ValueError(message)
 
 
-def rest(directory: Path, file: DataFile, gone: np.ndarray) -> pl.DataFrame:
-    """The rows of a file without some of them."""
+def rest(directory: Path, file: DataFile, gone: np.ndarray, most: int) -> Iterator[pl.DataFrame]:
+    """The rows of a file without some of them, `most` at a time; none if all are gone."""
+    if len(gone) == file.rows:
+        return
     kept = np.ones(file.rows, dtype=np.bool_)
     kept[gone] = False
-    return pl.read_parquet(directory / file.name, glob=False, hive_partitioning=False).filter(pl.Series(kept))
+    rows = pl.scan_parquet(directory / file.name, glob=False, hive_partitioning=False)
+    for start in range(0, file.rows, most):
+        stays = kept[start : start + most]
+        if stays.any():
+            yield rows.slice(start, most).collect().filter(pl.Series(stays))

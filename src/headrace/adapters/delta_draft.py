@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headrace.ports.stores import RowsFile
 
 ROWS_OF_A_GROUP = 250_000
-_ROWS_OF_A_FILE = 1_000_000
+ROWS_OF_A_FILE = 1_000_000
 _FILES = 16
 """The rows of a file take at most one part in so many of the memory that may be used."""
 
@@ -76,14 +76,14 @@ class RowsDraft:
             self._waiting.append(frame)
             self.height += frame.height
         while self._full():
-            self._flush(_ROWS_OF_A_FILE)
+            self._flush(ROWS_OF_A_FILE)
 
     def cut(self) -> None:
         """Begin a file with the rows that come next."""
         if self.height:
             self._waiting = [frame for frame in self._waiting if frame.height]
         while self.height and self._waiting:
-            self._flush(_ROWS_OF_A_FILE)
+            self._flush(ROWS_OF_A_FILE)
 
     def link(self, file: RowsFile) -> bool:
         """Take a file as it is, under a second name; False where its columns are not those that would be written.
@@ -97,7 +97,7 @@ class RowsDraft:
         self.schema, self._stored = self.schema or schema, schema
         self._waiting = [frame for frame in self._waiting if frame.height]
         while self._waiting:
-            self._flush(_ROWS_OF_A_FILE)
+            self._flush(ROWS_OF_A_FILE)
         path = self._next()
         with storage_errors(self._folder):
             link_or_copy(file.path, path)
@@ -143,7 +143,7 @@ class RowsDraft:
         if self._stored is None:
             raise HeadraceError("HR642", f"the rows for table {self._name} have no columns")
         while self._waiting:
-            self._flush(_ROWS_OF_A_FILE)
+            self._flush(ROWS_OF_A_FILE)
         found = [Written(path, *_of(future), rows) for path, rows, future in self._files]
         if self._thread is not None:
             self._thread.shutdown()
@@ -154,9 +154,7 @@ class RowsDraft:
 
     def _full(self) -> bool:
         rows = sum(frame.height for frame in self._waiting)
-        return (
-            rows >= _ROWS_OF_A_FILE or sum(frame.estimated_size() for frame in self._waiting) > self._memory // _FILES
-        )
+        return rows >= ROWS_OF_A_FILE or sum(frame.estimated_size() for frame in self._waiting) > self._memory // _FILES
 
     def _flush(self, most: int) -> None:
         """Write the rows that wait, `most` of them, into a file; another thread syncs and digests it meanwhile."""

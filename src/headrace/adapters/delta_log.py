@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import astuple, dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import file_digest, rename_file, sync_folder, write_file
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from headrace.ports.records import Json
@@ -44,13 +45,13 @@ class DataFile:
 class Entry:
     """One commit: the key that it was made for, the files that it added, and those that others stand for since.
 
-    `instead` has, for each file that is left out, the name of the added one that stands in its place, or None. `behind`
-    has, for each added file that does not lie at the end, the file before the commit that it follows ("": none).
+    `instead` has, for each file that is left out, the names of the added ones that stand in its place. `behind` has,
+    for each added file that does not lie at the end, the file before the commit that it follows ("": none).
     """
 
     key: str
     files: Files
-    instead: Mapping[str, str | None] = field(default_factory=dict)
+    instead: Mapping[str, Sequence[str]] = field(default_factory=dict)
     behind: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Json:
@@ -68,9 +69,8 @@ class Entry:
             following.setdefault(before, []).append(added.pop(name))
         placed = following.get("", [])
         for file in files:
-            stands = self.instead.get(file.name, file.name)
-            if stands is not None:
-                placed.append(added.pop(stands) if file.name in self.instead else file)
+            stand = self.instead.get(file.name)
+            placed += [file] if stand is None else [added.pop(name) for name in stand]
             placed += following.get(file.name, [])
         return (*placed, *added.values())
 
@@ -94,11 +94,17 @@ def read_entry(directory: Path, version: int) -> Entry:
         added = [(line["add"]["path"], line["add"]["size"]) for line in lines if "add" in line]
         gone = [line["remove"]["path"] for line in lines if "remove" in line]
         entry = Entry(info["key"], files, info.get("instead", {}), info.get("behind", {}))
+        strange = {*chain.from_iterable(entry.instead.values())} - {file.name for file in files}
     except FileNotFoundError as error:
         raise HeadraceError("HR630", f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise HeadraceError("HR630", f"{path} is no log entry of a table") from error
-    if "txn" not in lines[-1] or added != [(file.name, file.size) for file in files] or gone != list(entry.instead):
+    if (
+        strange
+        or "txn" not in lines[-1]
+        or added != [(file.name, file.size) for file in files]
+        or gone != list(entry.instead)
+    ):
         raise HeadraceError("HR630", f"{path} is not complete")
     return entry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.adapters.delta_change import cut, rest, touched
-from headrace.adapters.delta_draft import ROWS_OF_A_GROUP, RowsDraft, Written
+from headrace.adapters.delta_draft import ROWS_OF_A_FILE, ROWS_OF_A_GROUP, RowsDraft, Written
 from headrace.adapters.delta_log import DataFile, Entry
 from headrace.adapters.delta_schema import fitted
 from headrace.adapters.durable import file_digest, link_or_copy, sync_file
@@ -48,13 +48,13 @@ class Work:
 
     def entry(self, directory: Path, base: Files) -> Entry:
         """The commit on top of a base: what is left of the files that lose rows, and the new rows."""
-        instead: dict[str, str | None] = {}
+        instead: dict[str, list[str]] = {}
         rewritten: list[DataFile] = []
         for number, (file, gone) in enumerate(touched(base, self.change.less)):
-            left = rest(directory, file, gone)
-            if left.height:
-                rewritten.append(self._file(left, f"{number}-"))
-            instead[file.name] = rewritten[-1].name if left.height else None
+            parts = enumerate(rest(directory, file, gone, ROWS_OF_A_FILE))
+            left = [self._file(rows, f"{number}-p{part}-" if part else f"{number}-") for part, rows in parts]
+            rewritten += left
+            instead[file.name] = [each.name for each in left]
         added = self.files(empty=len(instead) == len(base) and not rewritten)
         return Entry(self.key, (*rewritten, *added), instead, self._behind(base, added))
 

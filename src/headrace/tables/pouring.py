@@ -47,8 +47,6 @@ _CHUNK = 200_000
 """Rows that are looked at together."""
 _STEP = 50_000
 """Rows that are poured once more together."""
-ROWS_OF_A_FILE = 1_000_000
-"""A file of more rows than a table store writes into one."""
 _BYTES_OF_A_CELL = 16
 _LARGE = 16
 """Inputs of more than one part in so many of the memory that may be used are poured."""
@@ -99,17 +97,12 @@ def large_inputs(taken: Sequence[RowsNode], batches: Sequence[str] | None, conte
 
 
 def _files(node: RowsNode, batch: str | None, context: Context) -> list[RowsFile]:
-    """The files that hold the rows of a source as they are read: of one batch, or of all.
-
-    A table of batches may lose rows of one later, and its files are written again then, each at once: only those that
-    it would write itself, by their size, are good for it.
-    """
+    """The files that hold the rows of a source as they are read: of one batch, or of all."""
     from headrace.sources.source import Source
 
     if not isinstance(node, Source):
         return []
-    files = node.files(context.versions[node.name], context.stores, None if batch is None else [batch]) or []
-    return [] if batch is not None and any(file.rows > ROWS_OF_A_FILE for file in files) else files
+    return node.files(context.versions[node.name], context.stores, None if batch is None else [batch]) or []
 
 
 def poured(recipe: Recipe, shape: Shape, batches: Sequence[Inputs], context: Context) -> Grown:
