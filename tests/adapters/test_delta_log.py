@@ -73,6 +73,20 @@ def test_a_damaged_entry_is_an_error(tmp_path: Path, damage: Callable[[bytes], b
         read_entry(tmp_path, 0)
 
 
+def test_a_file_that_stands_for_another_one_is_one_that_was_added(tmp_path: Path) -> None:
+    path = write_entry(tmp_path, 0, (data_file(1),))
+    for stand in (["another"], "1", None):
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        info = next(line["commitInfo"] for line in lines if "commitInfo" in line)
+        info["headrace"]["instead"] = {"gone": stand}
+        lines.insert(-1, {"remove": {"path": "gone"}})
+        damaged = tmp_path / "damaged"
+        entry_path(damaged, 0).parent.mkdir(parents=True, exist_ok=True)
+        entry_path(damaged, 0).write_text("\n".join(map(json.dumps, lines)))
+        with pytest.raises(HeadraceError, match="HR630"):
+            read_entry(damaged, 0)
+
+
 @given(cut=st.integers(min_value=0))
 def test_no_part_of_an_entry_passes_for_it(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("log")

@@ -94,17 +94,13 @@ def read_entry(directory: Path, version: int) -> Entry:
         added = [(line["add"]["path"], line["add"]["size"]) for line in lines if "add" in line]
         gone = [line["remove"]["path"] for line in lines if "remove" in line]
         entry = Entry(info["key"], files, info.get("instead", {}), info.get("behind", {}))
-        strange = {*chain.from_iterable(entry.instead.values())} - {file.name for file in files}
+        stand = {*chain.from_iterable(entry.instead.values())}
     except FileNotFoundError as error:
         raise HeadraceError("HR630", f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise HeadraceError("HR630", f"{path} is no log entry of a table") from error
-    if (
-        strange
-        or "txn" not in lines[-1]
-        or added != [(file.name, file.size) for file in files]
-        or gone != list(entry.instead)
-    ):
+    named = added == [(file.name, file.size) for file in files] and gone == list(entry.instead)
+    if "txn" not in lines[-1] or not named or not stand.issubset(file.name for file in files):
         raise HeadraceError("HR630", f"{path} is not complete")
     return entry
 
