@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -24,7 +26,6 @@ from tests.tables.workshop import Workshop, csv_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from headrace.ports.records import Version
 
@@ -171,6 +172,7 @@ def test_mended_rows_go_into_the_table(shop: Workshop, incremental: bool) -> Non
     assert second.key != first.key
     facts = second.manifest.facts
     assert (second.rows, facts["quarantined"], facts["rules"]) == (3, 1, {"amount >= 0": 1})
+    assert facts["new_rows"] == (2 if incremental else 3), "an incremental table gets the mended rows, and no others"
     assert facts["mended"] == {one: {"rows": 3, "clean": 2, "broken": 1, "left_out": 0}}
     assert facts["batches"][one] == {"rows": 2, "quarantined": 1, "rules": {"amount >= 0": 1}}
     assert second.batches[one]
@@ -217,6 +219,66 @@ def test_an_incremental_table_goes_on_after_a_mending(shop: Workshop) -> None:
     assert again.manifest.facts["new_rows"] == 3
     for fact in ("rows", "quarantined", "rules", "results", "batches", "mended"):
         assert again.manifest.facts[fact] == version.manifest.facts[fact]
+
+
+class Stock(Contract):
+    k: int = column(key=True)
+    word: str = column(isin=("a", "b"))
+    n: int | None = column(ge=0)
+    at: datetime = column(known_at=True)
+
+
+class Tagged(Contract):
+    k: int = column(key=True)
+    word: str = column(isin=("a", "b"))
+    n: int | None = column(ge=0, unique=True)
+    at: datetime = column(known_at=True)
+
+
+STOCK = st.tuples(
+    st.integers(0, 5), st.sampled_from(["a", "b", "x"]), st.one_of(st.none(), st.integers(-1, 3)), st.integers(1, 3)
+)
+CHANGES = st.dictionaries(
+    st.integers(0, 4),
+    st.fixed_dictionaries({}, optional={"k": st.integers(0, 9), "word": st.just("a"), "n": st.integers(-1, 9)}),
+    min_size=1,
+    max_size=3,
+)
+
+
+def stock(rows: Sequence[tuple[Any, ...]]) -> str:
+    lines = (f"{k},{word},{'' if n is None else n},2024-01-0{day}T00:00:00\n" for k, word, n, day in rows)
+    return "k,word,n,at\n" + "".join(lines)
+
+
+@pytest.mark.parametrize(("contract", "upsert"), [(Stock, False), (Stock, True), (Tagged, False)])
+def test_mended_rows_that_come_to_a_table_make_what_a_rebuild_would(contract: type[Contract], upsert: bool) -> None:
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.lists(STOCK, min_size=2, max_size=8), st.lists(STOCK, max_size=4), st.lists(CHANGES, min_size=1, max_size=3)
+    )
+    def holds(one: list[Any], two: list[Any], mends: list[dict[int, Row]]) -> None:
+        with TemporaryDirectory() as folder:
+            shop = Workshop(Path(folder))
+            table = Table("orders", [csv_source()], same, contract=contract, incremental=True, upsert=upsert)
+            shop.write("data/a.csv", stock([(99, "a", 99, 1), *one]))
+            shop.write("data/b.csv", stock([(98, "a", 98, 1), *two]))
+            version = shop.table(table)
+            for number, change in enumerate(mends):
+                height = shop.aside(table, version).height
+                wanted = {place: values for place, values in change.items() if place < height}
+                if wanted:
+                    land(shop, table, version, number + 1, wanted)
+                    version = shop.table(table)
+            again = shop.table(table, afresh=True)
+            for fact in ("rows", "quarantined", "rules", "results", "batches"):
+                assert version.manifest.facts[fact] == again.manifest.facts[fact]
+            assert version.manifest.facts.get("mended") == again.manifest.facts.get("mended")
+            for rows in (shop.rows, shop.aside):
+                old, new = (sorted(map(repr, rows(table, each).rows())) for each in (version, again))
+                assert old == new
+
+    holds()
 
 
 def test_a_mended_batch_that_was_edited(shop: Workshop) -> None:

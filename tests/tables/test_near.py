@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.tables.growing import near
+from headrace.tables.picking import near
 
 if TYPE_CHECKING:
     from pathlib import Path

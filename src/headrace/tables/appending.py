@@ -16,8 +16,8 @@ import polars as pl
 from headrace.plan.marks import kept_among
 from headrace.ports.mappings import changed, plain
 from headrace.tables.breaches import BATCH, RULE
-from headrace.tables.growing import numbers
 from headrace.tables.making import schema_of
+from headrace.tables.picking import numbers
 from headrace.tables.seen import hashed
 from headrace.tables.upsert import ROW
 

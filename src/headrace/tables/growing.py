@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 
 from headrace.ports.mappings import changed
-from headrace.tables.breaches import BATCH, RULE, added
+from headrace.tables.breaches import BATCH, RULE, added, counted
 from headrace.tables.layout import Layout, Run
+from headrace.tables.picking import among, near, numbers, only
 from headrace.tables.repeated import repeated
 from headrace.tables.shape import Shape, settled
 from headrace.tables.uniqueness import with_reason
@@ -87,14 +88,22 @@ def grown(
     """Add batches, checked row by row, to what is left of a base; None where only a rebuild can tell what stays.
 
     That is where several columns are unique each for itself, or rows were mended, and a row shares a value with one
-    that is there. Rows are mended where everything is made from the beginning.
+    that is there. Rows are mended where everything is made from the beginning, or where nothing else comes.
     """
-    splits, lost = settled(splits, batches, shape)
-    if mending is not None:
-        splits, batches, lost = mending.mended(splits, batches, lost, partial(settled, shape=shape))
+    settle = partial(settled, shape=shape)
+    gone = None
+    if mending is not None and before is not None and before.aside is not None:
+        onto = mending.onto(before.clean.head(0).collect(), before.aside.with_row_index(ROW).collect(), settle)
+        splits, batches, lost, gone = onto.parts, onto.batches, onto.lost, onto.gone
+    else:
+        splits, lost = settle(splits, batches)
+        if mending is not None:
+            splits, batches, lost = mending.mended(splits, batches, lost, settle)
     making = _Making(shape, splits, batches, lost)
     if before is not None:
         making.leave_out(before)
+        if gone is not None:
+            making.let_mended_go(gone)
         if not making.settle(before):
             return None
     made = making.done(before)
@@ -123,6 +132,7 @@ class _Making:
         }
         self.kept: Mapping[str, Facts] = {}
         self.less = {"clean": _NONE, "aside": _NONE, "superseded": _NONE}
+        self.mended = _NONE
         self.again = 0
 
     def leave_out(self, before: Before) -> None:
@@ -135,6 +145,16 @@ class _Making:
             if rows is not None:
                 gone = rows.select(BATCH).with_row_index(ROW).filter(pl.col(BATCH).is_in(sorted(before.gone)))
                 self.less[output] = numbers(gone.collect())
+
+    def let_mended_go(self, rows: pl.DataFrame) -> None:
+        """Take rows out that were set aside, and are mended by what comes: none that stays depends on them."""
+        self.mended = numbers(rows)
+        for (batch,), part in rows.partition_by(BATCH, as_dict=True).items():
+            name = str(batch)
+            self.count(name, "quarantined", -part.height)
+            rules = self.sizes[name]["rules"]
+            for rule, count in counted(part, rules).items():
+                rules[rule] -= count
 
     def settle(self, before: Before) -> bool:
         """Settle what rows of the base share with rows that came or went; answers whether that could be done."""
@@ -162,9 +182,9 @@ class _Making:
         if texts:
             came += [rows.filter(pl.col(RULE).is_in(texts)).select(names) for rows in self.aside]
         came += [rows.select(names) for rows in self.lost]
-        went = [_only(before.clean.select(names), self.less["clean"]).select(names)]
+        went = [only(before.clean.select(names), self.less["clean"]).select(names)]
         for output, rows in self.losers(before):
-            went.append(rows.filter(_among(self.less[output])).select(names))
+            went.append(rows.filter(among(self.less[output])).select(names))
         return pl.concat([*(rows.lazy() for rows in came), *went]).drop_nulls().unique()
 
     def _shared(self, before: Before, names: tuple[str, ...]) -> bool:
@@ -172,7 +192,8 @@ class _Making:
         for output, rows in [("clean", before.clean.with_row_index(ROW)), *self.losers(before)]:
             close = near(rows.select(ROW, *names), touched)
             met = close.join(touched.lazy(), on=list(names), how="semi").collect()
-            if len(np.setdiff1d(numbers(met), self.less[output])):
+            gone = np.union1d(self.less[output], self.mended if output == "aside" else _NONE)
+            if len(np.setdiff1d(numbers(met), gone)):
                 return True
         return False
 
@@ -202,7 +223,9 @@ class _Making:
             clean=Delta(rows, self.less["clean"]),
             layout=layout.changed(self.less["clean"], added_runs),
             pieces=added_runs.pieces(),
-            aside=Delta(pl.concat(aside), self.less["aside"]) if shape.contract is not None else None,
+            aside=Delta(pl.concat(aside), np.union1d(self.less["aside"], self.mended))
+            if shape.contract is not None
+            else None,
             superseded=Delta(pl.concat(lost), self.less["superseded"]) if shape.upsert is not None else None,
             sizes=self._sizes(() if before is None else before.gone),
             new_aside=sum(rows.height for rows in self.aside) - self.again,
@@ -247,7 +270,7 @@ class _Settling:
         close = near(rows.select(columns), touched)
         met = close.join(touched.lazy(), on=self._names, how="semi").collect()
         gone = self._making.less[output]
-        return met.filter(~_among(gone)) if len(gone) else met
+        return met.filter(~among(gone)) if len(gone) else met
 
     def _contenders(self, old: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
         """The rows that may stay, the best of each key first: there already (0), among those that lost (1), new (2)."""
@@ -270,7 +293,7 @@ class _Settling:
         making, before = self._making, self._before
         gone = goes.filter(pl.col("_kind") == 0)
         if gone.height:
-            rows = _only(before.clean, numbers(gone)).collect()
+            rows = only(before.clean, numbers(gone)).collect()
             rows = rows.join(gone.select(ROW, BATCH), on=ROW, how="left", maintain_order="left")
             making.less["clean"] = np.union1d(making.less["clean"], numbers(gone))
             for (batch,), part in rows.partition_by(BATCH, as_dict=True, maintain_order=True).items():
@@ -302,7 +325,7 @@ class _Settling:
         moved = lost.join(gone.select(on), on=on, how="semi", nulls_equal=True).sort(ROW)
         if moved.is_empty():
             return
-        found = _only(self._lost_rows(output), numbers(moved)).collect().drop(ROW)
+        found = only(self._lost_rows(output), numbers(moved)).collect().drop(ROW)
         making.less[output] = np.union1d(making.less[output], numbers(moved))
         (making.lost if output == "superseded" else making.aside).append(found)
         making.again += found.height if output == "aside" else 0
@@ -319,7 +342,7 @@ class _Settling:
         making = self._making
         if best.is_empty():
             return
-        found = _only(self._lost_rows(output), numbers(best)).collect()
+        found = only(self._lost_rows(output), numbers(best)).collect()
         making.less[output] = np.union1d(making.less[output], numbers(best))
         columns = making.clean[0][1].columns if making.clean else [*self._before.facts["columns"]]
         rule = None if output == "superseded" else next(r.text for r in making.shape.rules if r.names == self._names)
@@ -328,39 +351,6 @@ class _Settling:
             making.clean.append((name, part.select(columns)))
             making.count(name, "rows", part.height)
             making.count(name, "superseded" if rule is None else "quarantined", -part.height, rule)
-
-
-def numbers(rows: pl.DataFrame) -> np.ndarray:
-    """The numbers of the rows, ascending."""
-    return np.sort(rows.get_column(ROW).to_numpy().astype(np.int64))
-
-
-def left_of(rows: pl.LazyFrame, less: np.ndarray) -> pl.LazyFrame:
-    """The rows without those of these numbers."""
-    return rows.with_row_index(ROW).filter(~_among(less)).drop(ROW)
-
-
-def _among(numbers: np.ndarray) -> pl.Expr:
-    return pl.col(ROW).is_in(pl.Series(numbers, dtype=pl.UInt32).implode())
-
-
-def near(rows: pl.LazyFrame, touched: pl.DataFrame) -> pl.LazyFrame:
-    """The rows between the least and the greatest touched values: files without any, by their bounds, are not read.
-
-    A table whose keys rise grows by what it gets then, and not by what it has.
-    """
-    if touched.is_empty():
-        return rows
-    for values in touched:
-        if values.dtype.is_integer() or values.dtype.is_temporal():
-            rows = rows.filter(pl.col(values.name).is_between(pl.lit(values.min()), pl.lit(values.max())))
-    return rows
-
-
-def _only(rows: pl.LazyFrame, numbers: np.ndarray) -> pl.LazyFrame:
-    """The rows of these numbers, in order and numbered. Only the files from the first to the last of them are read."""
-    first, after = (int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else (0, 0)
-    return rows.slice(first, after - first).with_row_index(ROW, offset=first).filter(_among(numbers))
 
 
 def _arranged(parts: Sequence[tuple[str | None, pl.DataFrame]], shape: Shape) -> tuple[pl.DataFrame, Layout]:

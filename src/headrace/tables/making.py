@@ -14,7 +14,7 @@ from headrace.tables.breaches import COLUMN, RULE, VALUE, Split, added
 from headrace.tables.conform import left_out
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
-from headrace.tables.growing import left_of
+from headrace.tables.picking import left_of
 from headrace.tables.quarantine import keep_rows
 from headrace.tables.results import row_results
 from headrace.tables.rules import FAIL, QUARANTINE
@@ -130,8 +130,8 @@ def _sums(parts: Sequence[Facts]) -> dict[str, Any]:
 
 
 def _mended(made: Grown, before: Before | None) -> dict[str, Json]:
-    """What became of each mended batch: those of the base are those of the table, where there is a base."""
-    told = made.mended if before is None else before.facts.get("mended", {})
+    """What became of each mended batch, those of the base included."""
+    told = {**({} if before is None else before.facts.get("mended", {})), **made.mended}
     return {"mended": dict(told)} if told else {}
 
 

@@ -21,6 +21,7 @@ from headrace.ports.records import Batch
 from headrace.tables.breaches import BATCH, COLUMN, RULE, VALUE, Split, added, counted
 from headrace.tables.conform import dtype_of
 from headrace.tables.rules import MENDED
+from headrace.tables.upsert import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 ID: Final = "_id"
 """The column that names the row that another one mends."""
-_REASONS: Final = (RULE, COLUMN, VALUE, BATCH, ID)
+_REASONS: Final = (RULE, COLUMN, VALUE, BATCH, ID, ROW)
 _DIGITS: Final = 16
 _GONE: Final = "\x00"
 _NEXT: Final = "\x1f"
@@ -161,6 +162,28 @@ class Mending:
             sizes = {"clean": found[-1].clean.height, "broken": found[-1].quarantined.height}
             self.told[batch] = {"rows": rows.height, **sizes, "left_out": rows.height - int(used.sum())}
         return found, names, lost
+
+    def onto(self, clean: pl.DataFrame, aside: pl.DataFrame, settle: Settle) -> Onto:
+        """Mend rows that were set aside by an earlier version, which is not made again.
+
+        Args:
+            clean: The clean rows of that version, none of them: for the columns.
+            aside: The rows that it set aside, numbered (`_row`).
+            settle: Settles the mended rows among themselves.
+        """
+        parts, names, lost = self.mended([Split(clean, aside, {})], [None], [], settle)
+        left, *made = parts
+        return Onto(made, names[1:], lost[1:], aside.join(left.quarantined, on=ROW, how="anti", maintain_order="left"))
+
+
+@dataclass(frozen=True, slots=True)
+class Onto:
+    """Mended batches that come to a version: their parts, what is superseded of each, and the rows that they mend."""
+
+    parts: Sequence[Split]
+    batches: Sequence[str | None]
+    lost: list[pl.DataFrame]
+    gone: pl.DataFrame
 
 
 def _taken(parts: Sequence[Split], rows: pl.DataFrame) -> tuple[list[Split], pl.Series]:

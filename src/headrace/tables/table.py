@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack, cast
 
 from headrace.errors import HeadraceError, article
-from headrace.graph.node import RowsNode, nearest
-from headrace.plan.marks import has_kept
-from headrace.ports.mappings import beginning, differences
+from headrace.graph.node import RowsNode
+from headrace.ports.mappings import differences
 from headrace.ports.records import Manifest, Observation
 from headrace.ports.stores import Change
 from headrace.sources.source import Source
+from headrace.tables.bases import base_of, mended_of
 from headrace.tables.contract import Contract, keys, references
 from headrace.tables.frames import wanted_frames
 from headrace.tables.layout import Layout
 from headrace.tables.partitions import partition_of
 from headrace.tables.results import relative_rules
-from headrace.tables.rules import ANSWERS, MENDED
+from headrace.tables.rules import ANSWERS
 from headrace.tables.touching import TracedNode
 from headrace.tables.upsert import upsert_of
 
@@ -158,12 +158,8 @@ class Table(TracedNode):
         return inputs[self.taken[0].name] if self.incremental else {}
 
     def base(self, wanted: Mapping[str, str], live: Sequence[Version]) -> Version | None:
-        """The version that shares the most batches, for an incremental table: one with the same mended rows."""
-        if not self.incremental:
-            return None
-        mended = self._mended_of(wanted)
-        fitting = [each for each in live if self._mended_of(each.batches) == mended]
-        return nearest(wanted, [each for each in fitting if has_kept(each, wanted)])
+        """The version that an incremental table grows from."""
+        return base_of(self.name, wanted, live) if self.incremental else None
 
     @property
     def observes(self) -> bool:
@@ -178,9 +174,6 @@ class Table(TracedNode):
 
         found = observed(outlook.project, self.name)
         return Observation(self.name, found) if found else None
-
-    def _mended_of(self, batches: Mapping[str, str]) -> dict[str, str]:
-        return beginning(batches, f"{MENDED}/{self.name}/")
 
     def check_sample(self, inputs: Mapping[str, Version], stores: Stores) -> Sequence[HeadraceError]:
         """Whether an incremental table keeps its promise, f(A + B) = f(A) + f(B): HR417, or as `make`."""
@@ -270,7 +263,7 @@ class Table(TracedNode):
         if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
             return None
         gone = [was for was, _ in differences(base.batches, step.batches).values() if was is not None]
-        if gone and self._mended_of(step.batches):
+        if gone and mended_of(self.name, step.batches):
             return None  # what a mended row mends may be gone
         return base if base.manifest.facts["input_schema"] == self._input_schema(context) else None
 
@@ -307,7 +300,7 @@ class Table(TracedNode):
     def _shape(self, step: Step) -> Shape:
         from headrace.tables.shape import Shape
 
-        mended = bool(self._mended_of(step.batches))
+        mended = bool(mended_of(self.name, step.batches))
         return Shape(self.name, self.contract, self.upsert, self.partition, self.on_breach, mended=mended)
 
     def _grown(self, step: Step, before: Before | None, context: Context) -> Grown | None:
@@ -318,7 +311,7 @@ class Table(TracedNode):
         from headrace.tables.pouring import can_be_settled, large_inputs, poured
 
         done = {} if before is None or step.base is None else step.base.batches
-        mended = self._mended_of(step.batches)
+        mended = mended_of(self.name, step.batches)
         new = differences(done, step.batches)
         wanted = [batch for batch, (_, now) in new.items() if now is not None and batch not in mended]
         recipe, shape = self._recipe(context), self._shape(step)
@@ -347,12 +340,14 @@ class Table(TracedNode):
 
     def _mending(self, step: Step, recipe: Recipe, context: Context, before: Before | None) -> Mending | None:
         """The rows that were mended, unless the base has them. Raises HR312 for a batch that changed, HR434."""
-        if step.observation is None or self.contract is None or before is not None:
+        if step.observation is None or self.contract is None:
             return None
         from headrace.tables.mending import Mending, landed
 
-        rows = {batch.id: landed(batch, context, self.contract) for batch in step.observation.batches}
-        return Mending(rows, recipe.checked)
+        there = {} if before is None else before.facts.get("mended", {})
+        new = [batch for batch in step.observation.batches if batch.id not in there]
+        rows = {batch.id: landed(batch, context, self.contract) for batch in new}
+        return Mending(rows, recipe.checked) if rows else None
 
     def _splits(self, wanted: Sequence[str], recipe: Recipe, context: Context) -> list[Split]:
         """Call the function: once for each new batch of an incremental table, else once for all rows."""

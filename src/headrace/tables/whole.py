@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.tables.growing import left_of
 from headrace.tables.measuring import measured
+from headrace.tables.picking import left_of
 from headrace.tables.results import refuse_failed, table_results, warnings_of
 
 if TYPE_CHECKING:
