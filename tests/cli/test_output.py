@@ -9,7 +9,19 @@ from io import StringIO
 
 import pytest
 
-from headrace.cli.output import Output, Style, columns, counted, moment, number, painted_by_sign, plain, short, size
+from headrace.cli.output import (
+    Output,
+    Style,
+    columns,
+    counted,
+    decimal,
+    moment,
+    number,
+    painted_by_sign,
+    plain,
+    short,
+    size,
+)
 from headrace.errors import HeadraceError
 
 
@@ -54,6 +66,24 @@ def test_small_spellings() -> None:
     assert short("a" * 64) == "a" * 12
     assert short(None) == ""
     assert [counted(1, "row"), counted(2000, "row")] == ["1 row", "2,000 rows"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1 + 0.2, "0.3"), (99_999.99, "100000"), (123_456.78, "123456.78"), (-1_234_567.0, "-1234567"), (1e15, "1e+15")],
+)
+def test_numbers_of_rows(value: float, text: str) -> None:
+    assert decimal(value) == text
+
+
+def test_what_a_terminal_would_obey_is_shown_instead(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output(Style())
+    out.data("a\x1b[2Jb", "c\rd\te\nf", "g\u202eh", "ü 漢 👩\u200d🔬")
+    out.error(HeadraceError("HR412", "orders: \x1b[31m"))
+    said = capsys.readouterr()
+    assert said.out == "a\\x1b[2Jb\nc\\rd\te\nf\ng\\u202eh\nü 漢 👩\u200d🔬\n"
+    assert "error HR412: orders: \\x1b[31m\n" in said.err
+    assert "\x1b" not in said.err
 
 
 def test_a_line_has_the_colour_of_its_sign() -> None:

@@ -69,6 +69,34 @@ def test_a_query_sees_the_nodes_and_nothing_else(project: Project) -> None:
     assert secret == 42
 
 
+def test_a_query_sees_other_environments_and_versions(project: Project, tmp_path: Path) -> None:
+    shop = project.copied(tmp_path / "shop")
+    with headrace.open(project=shop.folder) as prod:
+        key = prod.versions["orders"].key
+        counts = prod.versions["by_shop"].key
+    shop.write_batch("b", range(300, 305))
+    shop.apply("dev")
+    shop.write_batch("c", range(400, 402))
+    shop.apply()
+    with headrace.open(project=shop.folder) as prod:
+
+        def rows(name: str) -> object:
+            return prod.query(f'select count(*) from "{name}"').item()  # noqa: S608 - our own names
+
+        named = [f"orders@{key}", f"orders@{key[:8]}", f"orders@prod@{key[:8]}", "orders@dev", "orders@prod"]
+        assert [rows(each) for each in named] == [199, 199, 199, 204, 206]
+        both = f'select order_id from orders anti join "orders@{key[:8]}" using (order_id) order by 1'  # noqa: S608
+        assert prod.query(both)["order_id"].to_list() == [300, 301, 302, 303, 304, 400, 401]
+        assert prod.query("""select 'orders@nowhere' as "x@y" """).item() == "orders@nowhere"
+        for name, code in (
+            ("orders@test", "HR609"),
+            (f"orders@dev@{prod.versions['orders'].key}", "HR837"),
+            (f"orders@{counts[:8]}", "HR837"),
+        ):
+            with pytest.raises(HeadraceError, match=code):
+                rows(name)
+
+
 @pytest.mark.parametrize(
     ("code", "asked"),
     [

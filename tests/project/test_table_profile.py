@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.cli.output import plain
-from headrace.cli.profile_lines import profile_lines
+from headrace.cli.profile_lines import _shown, profile_lines
 from headrace.errors import HeadraceError
 from headrace.ports.records import Manifest, Version
 from headrace.project.profile_page import page
@@ -114,6 +114,11 @@ def test_texts_and_what_has_no_order() -> None:
     assert numbers_of(found["d"]).low == Decimal("1.5")
     assert (found["l"].nulls, found["l"].different, found["l"].top) == (1, None, ())
     assert (found["n"].nulls, found["n"].different, found["n"].numbers, found["n"].missing) == (4, 0, None, 1.0)
+
+
+def test_a_column_without_values_is_not_all_different() -> None:
+    frame = pl.DataFrame({"n": pl.Series([None, None], dtype=pl.Int64), "s": ["a", "b"]})
+    assert [_shown(each) for each in profiled(frame).values()] == ["", "all different  (1 character)"]
 
 
 def test_no_rows_and_no_columns() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headrace.cli.output import columns, plain
+from headrace.cli.output import columns, decimal, plain
 
 if TYPE_CHECKING:
     from headrace.ports.records import Json
@@ -47,7 +47,7 @@ def cell(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return decimal(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="microseconds" if value.microsecond else "seconds")
     text = " ".join(str(value).split())

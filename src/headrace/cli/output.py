@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _SIGNS = {"+": "green", "~": "yellow", "=": "dim", "x": "red", "#": "blue", "-":
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _KILO = 1000
 _SIGN_COLUMN = 2
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters of a line that a terminal would obey instead of showing them: rows hold whatever somebody sent."""
+_LONG, _TOO_LONG = 1e5, 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +79,24 @@ class Output:
 
     def error(self, error: HeadraceError) -> None:
         """Print an error on stderr, and as JSON on stdout where JSON is asked for."""
-        self._print([self._paint(f"error {error.code}: {error.what}", "red", sys.stderr)], sys.stderr)
+        what = _shown(f"error {error.code}: {error.what}")
+        sys.stderr.write(f"{self._paint(what, 'red', sys.stderr)}\n")
         self._print([f"  why: {error.why}", f"  fix: {error.fix}"], sys.stderr)
         if self.as_json:
             self.json({"error": error.to_json()})
 
     def _print(self, lines: Iterable[str], stream: TextIO) -> None:
         colored = self.colored(stream)
-        stream.writelines(f"{painted_by_sign(line) if colored else line}\n" for line in lines)
+        shown = map(_shown, lines)
+        stream.writelines(f"{painted_by_sign(line) if colored else line}\n" for line in shown)
         stream.flush()
 
     def _paint(self, text: str, color: str, stream: TextIO) -> str:
         return f"{_COLORS[color]}{text}{_RESET}" if self.colored(stream) else text
+
+
+def _shown(line: str) -> str:
+    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
 
 
 def painted_by_sign(line: str) -> str:
@@ -152,6 +162,13 @@ def moment(text: str | None) -> str:
 def number(value: float | None) -> str:
     """A measured number as people want to see it."""
     return "not defined" if value is None else f"{value:.6g}"
+
+
+def decimal(value: float) -> str:
+    """A number of a row: six digits of a small one, every whole one and two more of a large one."""
+    if not _LONG <= abs(value) < _TOO_LONG:
+        return f"{value:.6g}"
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def short(key: str | None) -> str:

@@ -49,7 +49,7 @@ def _shown(column: ColumnProfile) -> str:
     told = []
     if column.top and column.top[0][1] > 1:
         told = [f"{value_cell(value)} {rows / column.rows:.1%}" for value, rows in column.top[:_TOP]]
-    elif column.rows > 1 and column.different == column.rows - column.nulls and column.exact:
+    elif column.rows > 1 and column.different and column.different == column.rows - column.nulls and column.exact:
         told = ["all different"]
     if column.lengths is not None:
         low, high = column.lengths

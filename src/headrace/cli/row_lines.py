@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.cli.output import columns, counted, number, short
+from headrace.cli.output import columns, counted, decimal, short
 
 if TYPE_CHECKING:
     from headrace.ports.records import Json
@@ -36,4 +36,4 @@ def _values(found: RowOrigin, indent: str) -> list[str]:
 
 
 def _value(value: Json) -> str:
-    return number(value) if isinstance(value, float) else "null" if value is None else str(value)
+    return decimal(value) if isinstance(value, float) else "null" if value is None else str(value)

@@ -7,11 +7,12 @@ published meanwhile.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from headrace.errors import HeadraceError, article, suggestion
 from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
+from headrace.project.sides import side
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import existing
 from headrace.tables.table import Table
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 QUARANTINE = "quarantine"
 """The output of a version that holds the rows that broke its contract."""
+
+_View: TypeAlias = "tuple[str, RowsNode, Version]"
+"""What a query sees: a name, and the version of a node that it stands for."""
+_ELSEWHERE: Final = re.compile(r'"(\w+)@([^"]+)"')
 
 _ALONE: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": False}
 
@@ -104,21 +109,23 @@ class Environment:
     def query(self, sql: str) -> pl.DataFrame:
         """The answer to a query in DuckDB's SQL; each source, table and feature view is a view of its name.
 
-        The query sees nothing else: no file, no network, no variable of the program. Raises HR835 when it fails.
+        ``"orders@dev"``, in quotation marks, is what the node is in another environment, and ``"orders@57ac80da"`` one
+        version of it, by the beginning of its key. The query sees nothing else: no file, no network, no variable of the
+        program. Raises HR835 when it fails, HR609, HR831 and HR837 for a version that is not there.
         """
         import duckdb
 
         with duckdb.connect(":memory:", config=_ALONE) as connection:
-            nodes = self._mentioned(sql)
+            views = [*self._mentioned(sql), *self._elsewhere(sql)]
             try:
-                self._show(connection, nodes)
+                self._show(connection, views)
                 return _answer(connection, sql, self._readable())
             except HeadraceError:
-                for node in nodes:
-                    self._refuse_damaged(self.version(node))
+                for _, _, version in views:
+                    self._refuse_damaged(version)
                 raise
 
-    def _show(self, connection: duckdb.DuckDBPyConnection, nodes: Sequence[RowsNode]) -> None:
+    def _show(self, connection: duckdb.DuckDBPyConnection, views: Sequence[_View]) -> None:
         """Make views of the nodes, and then shut the connection off from everything else.
 
         Where the rows of a node are those of Parquet files, DuckDB reads them itself: it passes over the parts that
@@ -127,16 +134,16 @@ class Environment:
         import duckdb
 
         allowed: list[str] = []
-        for node in nodes:
-            ref = node.lies_in(self.version(node))
+        for name, node, version in views:
+            ref = node.lies_in(version)
             if ref is None:
-                connection.register(node.name, self.table(node))
+                connection.register(name, node.read(version, self._workspace.stores))
                 continue
             files = [*self._workspace.stores.tables.files(ref)]
             try:
-                connection.read_parquet(files, hive_partitioning=False).create_view(node.name)
+                connection.read_parquet(files, hive_partitioning=False).create_view(name)
             except duckdb.Error as error:
-                raise HeadraceError("HR835", f"{node.name}: {_first_line(error)}") from error
+                raise HeadraceError("HR835", f"{name}: {_first_line(error)}") from error
             allowed += files
         texts = ", ".join("'{}'".format(path.replace("'", "''")) for path in allowed)
         connection.execute(f"SET allowed_paths = [{texts}]")
@@ -168,11 +175,27 @@ class Environment:
         nodes = [node for node in self._workspace.graph if isinstance(node, RowsNode)]
         return [node.name for node in nodes if node.name in self._versions]
 
-    def _mentioned(self, sql: str) -> list[RowsNode]:
+    def _mentioned(self, sql: str) -> list[_View]:
         """The nodes whose names occur in a query, so that the others need not be read."""
         words = {word.lower() for word in re.findall(r"\w+", sql)}
         nodes = [self._workspace.graph[name] for name in self._readable() if name.lower() in words]
-        return [node for node in nodes if isinstance(node, RowsNode)]
+        return [(node.name, node, self.version(node)) for node in nodes if isinstance(node, RowsNode)]
+
+    def _elsewhere(self, sql: str) -> list[_View]:
+        """The versions that a query names, each by its node and by an environment or a key."""
+        found: list[_View] = []
+        for name, text in sorted(set(_ELSEWHERE.findall(sql))):
+            node = self._workspace.graph.nodes.get(name)
+            if not isinstance(node, RowsNode):
+                continue
+            there = side(self._workspace.ledger, text)
+            version = there.versions.get(name)
+            if version is None and there.only is not None:
+                raise HeadraceError("HR837", f"{text} is a version of {there.only}, not of {name}")
+            if version is None:
+                raise HeadraceError("HR831", f"{name} has no version in {text}", fix=f"Make it: headrace apply {text}")
+            found.append((f"{name}@{text}", node, version))
+        return found
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str]) -> pl.DataFrame:

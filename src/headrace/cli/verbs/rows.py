@@ -53,8 +53,9 @@ def query(
 ) -> None:
     """Ask the tables of an environment in SQL.
 
-    Each source, table and feature view is a view of its name, at the version that the environment points to. A query
-    reads nothing else and changes nothing.
+    Each source, table and feature view is a view of its name, at the version that the environment points to. In
+    quotation marks, "departures@dev" is the version of another environment, and "departures@57ac80da" the one of this
+    key, or of this beginning of it. A query reads nothing else and changes nothing.
 
     Example: headrace query "select carrier, count(*) from departures group by carrier"
     """
