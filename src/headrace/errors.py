@@ -91,5 +91,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def article(noun: str) -> str:
-    """A noun with its article: "a table", "an endpoint"."""
+    """A noun with its article: "a table", "an endpoint"; features are "a feature view"."""
+    if noun == "features":
+        return "a feature view"
     return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"

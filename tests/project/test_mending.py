@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
+from headrace.cli.frames import frame_json
 from headrace.errors import HeadraceError
+from headrace.project.backfill import Choice, backfill, make_parts
 from headrace.project.explain import batches
 from headrace.project.mending import mend, set_aside
 from headrace.project.opened import Environment
 from headrace.project.rule_history import rule_history
+from headrace.runtime.observer import Observer
 from tests.support.projects import ORDERS, Project
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ def give(project: Project, name: str, rows: pl.DataFrame) -> Mended:
     file = project.folder / name
     if name.endswith(".csv"):
         rows.write_csv(file)
+    elif name.endswith(".json"):
+        file.write_text(json.dumps(frame_json(rows)))
     else:
         rows.write_parquet(file)
     with project.opened() as workspace:
@@ -80,6 +86,59 @@ def test_rows_are_mended_once(project: Project) -> None:
     (project.folder / made.batch).unlink()
     project.apply()
     assert aside(project)["amount"].to_list() == [-2.0, -3.0]
+
+
+def test_every_kind_of_export_can_be_given_back(project: Project) -> None:
+    project.write_batch("b", [4])
+    file = project.folder / "data" / "b.csv"
+    file.write_text(file.read_text().replace(",4,", ",nan,"))
+    project.edit('files("data/*.csv")', 'files("data/*.csv", schema={"amount": pl.Float64})')
+    project.apply()
+    found = aside(project)
+    assert found.height == 3
+    corrected = found.with_columns(amount=pl.when(pl.col("amount") == -2).then(2.0).otherwise(pl.col("amount")))
+    made = give(project, "m.json", corrected)
+    assert (made.rows, made.unchanged, made.new) == (1, 2, True)
+    for name in ("m.csv", "m.parquet"):
+        again = give(project, name, corrected)
+        assert (again.batch, again.new) == (made.batch, False)
+    file = project.folder / "n.json"
+    file.write_text('{"rows": [')
+    with project.opened() as workspace, pytest.raises(HeadraceError, match="HR3"):
+        mend(workspace, Environment(workspace, "prod"), "orders", file)
+
+
+def test_mended_rows_that_mend_nothing_any_more_are_told(project: Project) -> None:
+    made = give(project, "m.parquet", aside(project).with_columns(amount=pl.lit(5.0)))
+    project.apply()
+    assert aside(project).is_empty()
+    project.edit("* FACTOR", "* FACTOR * 2")
+    project.apply()
+    assert aside(project)["amount"].to_list() == [-4.0, -6.0]
+    with project.opened() as workspace:
+        plan = workspace.plan(workspace.question())
+    [told] = [line for line in plan.notes if made.batch in line]
+    assert "2 of 2 rows are left out" in told
+
+
+def test_nothing_stays_or_goes_part_by_part_where_rows_were_mended(project: Project) -> None:
+    project.write_batch("b", [28, 29])
+    project.apply()
+    give(project, "m.parquet", aside(project).with_columns(amount=pl.lit(5.0)))
+    project.apply()
+    project.edit("* FACTOR", "* FACTOR * 2")
+    with project.opened() as workspace:
+        with pytest.raises(HeadraceError, match="HR486") as caught:
+            workspace.plan(workspace.question(forward=["orders"]))
+        assert "rows were mended by hand" in caught.value.what
+        with pytest.raises(HeadraceError, match="HR486"):
+            backfill(workspace, None, "orders", Choice(("data/a.csv",)))
+        found = backfill(workspace, None, "orders", Choice())
+        assert [part.batches for part in found.parts] == [("data/a.csv", "data/b.csv")]
+        assert make_parts(workspace, found, Observer(), lambda *_: None) is None
+        workspace.apply(found.question, Observer())
+    assert sorted(aside(project)["amount"]) == [-6.0, -4.0]
+    assert not project.apply().made
 
 
 def test_what_cannot_be_mended(project: Project) -> None:

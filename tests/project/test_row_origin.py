@@ -75,6 +75,33 @@ def test_a_row_that_was_set_aside(project: Project) -> None:
     assert (origin.aside, origin.inputs[0].place) == ("amount >= 0: amount = -10.0", "data/01.csv, line 6")
 
 
+def test_values_are_spelled_as_people_see_them(project: Project) -> None:
+    assert found(project, "orders", "amount=-10").row["order_id"] == 4
+    assert found(project, "orders", "amount=-1e1").row["order_id"] == 4
+    assert found(project, "orders", "amount=6").row["order_id"] == 3
+
+
+def test_a_key_of_one_text_may_hold_anything(project: Project) -> None:
+    keyed = "\n\nclass Named(Contract):\n    name: str = column(key=True)\n    at: datetime\n\n\n"
+    keyed += "@shop.table(raw, contract=Named)\ndef named(rows: pl.LazyFrame) -> pl.LazyFrame:\n"
+    keyed += '    return rows.select(pl.format("a=={},b", "order_id").alias("name"),'
+    keyed += ' pl.datetime(2024, 1, "order_id", 12).alias("at"))\n'
+    code = (
+        project.code
+        if "datetime" in project.code.partition("class")[0]
+        else f"from datetime import datetime\n{project.code}"
+    )
+    project.write_code(code + keyed)
+    project.apply()
+    assert found(project, "named", "a==3,b").row["name"] == "a==3,b"
+    assert found(project, "named", "at=2024-01-03T12:00:00").row["name"] == "a==3,b"
+    assert found(project, "named", "at=2024-01-03 12:00:00+00:00").row["name"] == "a==3,b"
+    with pytest.raises(HeadraceError, match="HR338"):
+        found(project, "named", "at=tomorrow")
+    with pytest.raises(HeadraceError, match="no column"):
+        found(project, "orders", "amuont=6")
+
+
 def test_a_row_of_two_inputs_down_to_both_files(project: Project) -> None:
     one, other = found(project, "placed", "order_id=6").inputs
     assert (one.node, one.inputs[0].place) == ("orders", "data/02.csv, line 3")

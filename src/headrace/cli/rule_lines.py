@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.cli.output import columns, moment, short
+from headrace.project.rule_history import checked_rows
 
 if TYPE_CHECKING:
     from headrace.project.rule_history import RuleHistory, RuleOfVersion
@@ -17,7 +18,7 @@ def rule_lines(history: RuleHistory) -> list[str]:
     heads = ["rule", "a breach", *(short(each.key) for each in history.versions)]
     made = ["", "made", *(moment(each.made_at) for each in history.versions)]
     rows = [[rule, _answer(answer), *(_cell(each, answer) for each in of)] for rule, answer, of in history.rules]
-    checked = [each.manifest.facts["rows"] + each.manifest.facts["quarantined"] for each in history.versions]
+    checked = map(checked_rows, history.versions)
     total = ["", "rows checked", *(f"{each:,}" for each in checked)]
     return columns([made, total, *rows], heads, right=range(2, len(heads)))
 

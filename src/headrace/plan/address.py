@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.graph.keys import Coded, version_key
-from headrace.plan.marks import carried
+from headrace.plan.marks import KEPT, carried
 from headrace.ports.mappings import changed
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: 
     keys = [key for _, key in inputs]
     plain = node.batches({name: found[name].batches for name, _ in inputs})
     marks = _marks(node, plain, wanted, generation)
+    if observed and (node.name in wanted.forward or node.name in wanted.marks):
+        _refuse_mixed(node.name, observed, marks)
     coded = wanted.coded[node.name]
     key = version_key(node, coded, keys, observed=observed, generation=generation, marks=marks)
     marked = {batch: f"{plain[batch]}{mark}" for batch, mark in marks.items()}
@@ -104,6 +106,14 @@ def _marks(node: Node, plain: Mapping[str, str], wanted: Wanted, generation: int
         return {}
     moved = pointed.fingerprint != wanted.coded[name].fingerprint
     return {} if moved and name not in wanted.forward else carried(plain, pointed, moved=moved)
+
+
+def _refuse_mixed(name: str, observed: Mapping[str, str], marks: Mapping[str, str]) -> None:
+    """Raise HR486 where rows are asked to stay that earlier code made, in a table with batches of its own."""
+    kept = sum(mark.startswith(KEPT) for mark in marks.values())
+    if kept:
+        what = f"the rows of {kept} batches are to stay, and rows were mended by hand ({min(observed)})"
+        raise HeadraceError("HR486", f"{name}: {what}")
 
 
 def _generation(name: str, wanted: Wanted) -> int:

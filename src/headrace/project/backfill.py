@@ -131,7 +131,8 @@ def backfill(workspace: Workspace, environment: str | None, node: str, choice: C
     marks = carried(plain, present, moved=present.fingerprint != step.fingerprint)
     chosen = _chosen(present, plain, choice, node)
     targets = _targets(marks, [batch for batches in chosen.values() for batch in batches], again=choice.again)
-    parts = _parts(workspace, step, present, marks, _grouped(chosen, targets))
+    most = 1 if observed else MOST  # a table with mended rows is made as a whole, whatever is asked for
+    parts = _parts(workspace, step, present, marks, _grouped(chosen, targets, most))
     goal = replace(question, marks={node: parts[-1].marks if parts else marks})
     stay = sum(mark.startswith(KEPT) for mark in goal.marks[node].values())
     return Backfill(node, present, parts, stay, goal, workspace.plan(goal))
@@ -207,13 +208,15 @@ def _targets(marks: Mapping[str, str], chosen: Iterable[str], *, again: bool) ->
     return targets
 
 
-def _grouped(chosen: Mapping[str, Sequence[str]], targets: Mapping[str, str]) -> list[tuple[str, dict[str, str]]]:
-    """The targets by part: one for each partition, or for several that follow each other."""
+def _grouped(
+    chosen: Mapping[str, Sequence[str]], targets: Mapping[str, str], most: int
+) -> list[tuple[str, dict[str, str]]]:
+    """The targets in `most` parts: one for each partition, or for several that follow each other."""
     units = [
         (name, {batch: targets[batch] for batch in batches if batch in targets}) for name, batches in chosen.items()
     ]
     units = [(name, of) for name, of in units if of]
-    length = -(-len(units) // MOST) or 1
+    length = -(-len(units) // most) or 1
     return [
         (
             group[0][0] if len(group) == 1 else f"{group[0][0]} to {group[-1][0]}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,9 @@ def _read(file: Path, contract: type[Contract]) -> pl.DataFrame:
             content = file.read_bytes()
         except OSError as error:
             raise HeadraceError("HR302", f"{file} cannot be read: {error.strerror}") from error
+    name, content = _as_lines(file.name, content)
     try:
-        frame = parse(file.name, content, FileSpec(file.name, schema={ID: pl.String(), **types}))
+        frame = parse(name, content, FileSpec(name, schema={ID: pl.String(), **types}))
     except HeadraceError as error:
         if error.code == "HR310" and repr(ID) in error.what:
             raise HeadraceError("HR432", f"{file} has no column {ID!r}") from error
@@ -104,6 +106,18 @@ def _read(file: Path, contract: type[Contract]) -> pl.DataFrame:
         raise HeadraceError("HR432", f"{file} has rows without {ID!r}")
     rows = frame.select(name for name in frame.columns if not name.startswith("_"))
     return conformed(rows, contract, str(file), exactly=True).select(frame.get_column(ID), pl.all())
+
+
+def _as_lines(name: str, content: bytes) -> tuple[str, bytes]:
+    """A list in JSON, as `--format json` exports it, as lines of JSON; what is none is left to the reader of lines."""
+    if not name.lower().endswith(".json"):
+        return name, content
+    try:
+        rows = json.loads(content)
+    except ValueError:
+        rows = None
+    lines = content if not isinstance(rows, list) else "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    return f"{name}l", lines
 
 
 def _refuse_strangers(file: Path, given: pl.DataFrame, aside: pl.DataFrame, before: list[pl.DataFrame]) -> None:

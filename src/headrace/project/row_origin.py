@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError, article, did_you_mean
@@ -178,23 +180,49 @@ def _seen(frame: pl.DataFrame) -> pl.DataFrame:
 def _named(node: Source | Table, text: str, columns: Sequence[str]) -> dict[str, str]:
     """The columns and values that name a row. Raises HR338."""
     parts = text.split(",")
-    if all("=" in part for part in parts):
-        named = {name.strip(): value for name, _, value in (part.partition("=") for part in parts)}
+    key = keys(node.contract) if isinstance(node, Table) else ()
+    named = {name.strip(): value for name, _, value in (part.partition("=") for part in parts)}
+    alone = len(key) == 1 and isinstance(node, Table) and dict(_types(node))[key[0]] == "String"
+    if all("=" in part for part in parts) and not (alone and named.keys().isdisjoint(columns)):
         for name in named:
             if name not in columns:
                 raise HeadraceError("HR338", f"{node.name} has no column {name!r}", fix=did_you_mean(name, columns))
         return named
-    key = keys(node.contract) if isinstance(node, Table) else ()
+    if alone:  # whatever it holds
+        return {key[0]: text}
     if len(key) != len(parts):
         what = f"the key of {node.name} is {', '.join(key)}" if key else f"{node.name} has no key"
         raise HeadraceError("HR338", f"{what}, and the row is named by {text!r}")
     return dict(zip(key, parts, strict=True))
 
 
+def _types(node: Table) -> list[tuple[str, str]]:
+    return [] if node.contract is None else [(each.name, each.type) for each in node.contract.__columns__]
+
+
 def _first(rows: pl.LazyFrame, named: Mapping[str, str]) -> pl.DataFrame | None:
-    """The first row with these values, as texts, and its number."""
+    """The first row with these values, and its number."""
     import polars as pl
 
-    fits = [pl.col(name).cast(pl.String) == value for name, value in named.items()]
+    types = rows.collect_schema()
+    fits = [_fits(pl.col(name), types[name], value) for name, value in named.items()]
     found = rows.with_row_index("_at").filter(pl.all_horizontal(fits)).head(1).collect()
     return found if found.height else None
+
+
+def _fits(column: pl.Expr, kind: pl.DataType, text: str) -> pl.Expr:
+    """Whether a value is the one that a person spelled: -8 is -8.0, and a moment may be spelled as it is printed."""
+    import polars as pl
+
+    spelled = column.cast(pl.String) == text
+    try:
+        if kind.is_float():
+            return spelled | (column == float(text))
+        if kind.is_decimal():
+            return spelled | (column == Decimal(text))
+        if isinstance(kind, pl.Datetime):
+            moment = datetime.fromisoformat(text)
+            return spelled | (column == (moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
+    except (ValueError, ArithmeticError):
+        pass
+    return spelled

@@ -40,7 +40,12 @@ class RuleHistory:
                 "rule": rule,
                 "on_breach": answer,
                 "versions": [
-                    {"key": version.key, "made_at": version.made_at, "checked": _checked(version), **found.to_json()}
+                    {
+                        "key": version.key,
+                        "made_at": version.made_at,
+                        "checked": checked_rows(version),
+                        **found.to_json(),
+                    }
                     for version, found in zip(self.versions, of, strict=True)
                     if found is not None
                 ],
@@ -73,6 +78,7 @@ def _of(ledger: Ledger, version: Version) -> dict[str, tuple[str, RuleOfVersion]
     return found
 
 
-def _checked(version: Version) -> int:
+def checked_rows(version: Version) -> int:
+    """How many rows the contract was asked of: those that stayed, that were set aside, and that newer ones replaced."""
     facts = version.manifest.facts
-    return int(facts["rows"] + facts["quarantined"])
+    return int(facts["rows"] + facts["quarantined"] + facts.get("superseded", 0))

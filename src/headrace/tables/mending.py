@@ -69,10 +69,15 @@ def name_of(number: int, digest: str) -> str:
 
 
 def identities(aside: pl.DataFrame) -> pl.Series:
-    """What each row that was set aside is named by: rows of equal content and batch have the same name."""
+    """What each row that was set aside is named by: rows of equal content and batch have the same name.
+
+    NaN is no value here either: not every kind of file can tell the two apart.
+    """
     columns = [name for name in aside.columns if name not in _REASONS]
     texts = [pl.col(name).cast(pl.String).fill_null(_GONE) for name in (*columns, BATCH)]
-    whole = aside.select(pl.concat_str(texts, separator=_NEXT)).to_series()
+    whole = (
+        aside.with_columns(pl.col(pl.Float64).fill_nan(None)).select(pl.concat_str(texts, separator=_NEXT)).to_series()
+    )
     names = [hashlib.sha256(text.encode()).hexdigest()[:_DIGITS] for text in whole]
     return pl.Series(ID, names, dtype=pl.String)
 

@@ -32,6 +32,10 @@ def whole(
     warned = warnings_of(every)
     if "left_out" in facts:
         warned.append(f"leaves out {', '.join(facts['left_out'])}, which its contract does not name")
+    for batch, what in facts.get("mended", {}).items():
+        if what["left_out"]:
+            count = f"{what['left_out']:,} of {what['rows']:,} rows are left out"
+            warned.append(f"{batch}: {count}: no row that they mend is set aside now")
     return {
         "results": every,
         **({"measures": measures} if measures else {}),
