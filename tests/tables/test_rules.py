@@ -180,6 +180,9 @@ def test_rules_are_inherited() -> None:
         ("HR430", lambda: under(metric("roc_auc") > 1)),  # type: ignore[arg-type]
         ("HR430", lambda: under(col("a").quantile(2) > 1)),  # type: ignore[arg-type]
         ("HR430", lambda: under(col("a").psi() < champion)),  # type: ignore[arg-type]
+        ("HR430", lambda: under(col("a").share("x") > 0.1)),  # type: ignore[arg-type]
+        ("HR430", lambda: under(col("word").share(True) > 0.1)),  # type: ignore[arg-type]
+        ("HR405", lambda: under(col("word").matches("(a"))),
         ("HR409", lambda: rule(rows() > 1, on_breach="quarantine")),
         ("HR409", lambda: rule(col("a") > 1, on_breach="wrn")),
         ("HR405", lambda: of_x(column(gt=0, on_breach="w"))),

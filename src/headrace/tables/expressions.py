@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.durations import spell
 from headrace.tables.measures import Measure
+from headrace.tables.rules import check_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -221,7 +222,8 @@ def col(name: str) -> ColumnOf:
 def typed(where: str, expression: Expression, types: Mapping[str, str]) -> str:
     """What kind of value an expression comes to, given the type of each column.
 
-    Raises HR428 for what cannot be compared or counted, HR429 for a column that is not there.
+    Raises HR428 for what cannot be compared or counted, HR429 for a column that is not there, HR405 for a pattern that
+    is none.
     """
     operation, parts = expression.operation, expression.parts
     if operation == COLUMN:
@@ -235,6 +237,8 @@ def typed(where: str, expression: Expression, types: Mapping[str, str]) -> str:
     if found is None:
         told = f" of {' and '.join(kinds)}" if kinds else ""
         raise HeadraceError("HR428", f"{where}: {expression} asks for {operation!r}{told}")
+    if operation == "matches":
+        check_pattern(where, parts[1])
     return found
 
 

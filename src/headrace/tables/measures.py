@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from headrace.errors import HeadraceError, suggestion
@@ -37,6 +37,14 @@ _FITTING: Final[Mapping[str, tuple[str, ...] | None]] = {
     "psi": (*_NUMBERS, "String", "Boolean"),
 }
 """Each kind of measure, with the types of columns that it is of; None: any."""
+_VALUES: Final[Mapping[str, tuple[type, ...]]] = {
+    "String": (str,),
+    "Int64": (int, float),
+    "Float64": (int, float),
+    "Boolean": (bool,),
+    "Datetime": (datetime,),
+    "Date": (date,),
+}
 _CALLED: Final = re.compile(r"([a-z_]+)(?:\((\w+)\))?")
 
 
@@ -117,6 +125,8 @@ def measure_of(where: str, metric: Metric, types: Mapping[str, str]) -> Measure:
             raise HeadraceError("HR430", f"{where}: {found.kind} does not fit {column}, which is {types[str(column)]}")
     if found.kind == "quantile" and not _is_share(found.argument):
         raise HeadraceError("HR430", f"{where}: a quantile is of a level from 0 to 1, not {found.argument!r}")
+    if found.kind == "share" and not _fits(found.argument, types[str(found.of)]):
+        raise HeadraceError("HR430", f"{where}: {found.of} is {types[str(found.of)]}, and never {found.argument!r}")
     return found
 
 
@@ -132,6 +142,11 @@ def told(comparison: Comparison, measure: Measure) -> str:
 
 def _is_share(level: object) -> bool:
     return isinstance(level, (int, float)) and not isinstance(level, bool) and 0 <= level <= 1
+
+
+def _fits(value: object, kind: str) -> bool:
+    """Whether a column of this type can have the value."""
+    return type(value) in _VALUES[kind]
 
 
 def _limit(bound: Limit) -> Bound:

@@ -109,11 +109,11 @@ def _check_texts(where: str, kind: type, rules: Rules) -> None:
         if length is not None and (type(length) is not int or length < 0):
             raise HeadraceError("HR405", f"{where}: {name}={length!r} is no number of characters")
     if rules.matches is not None:
-        _check_pattern(where, rules.matches)
+        check_pattern(where, rules.matches)
 
 
-def _check_pattern(where: str, pattern: str) -> None:
-    """Ask the engine that will use the pattern: its dialect is not that of `re`. It starts threads for that."""
+def check_pattern(where: str, pattern: str) -> None:
+    """Raise HR405 for a pattern that the engine refuses: its dialect is not that of `re`. It starts threads."""
     if checked_before.get():
         return
     import polars as pl
