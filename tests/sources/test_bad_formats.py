@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,10 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.adapters.artefacts import FileArtefactStore
 from headrace.errors import HeadraceError
+from headrace.ports.records import Batch
+from headrace.sources import landing
 from headrace.sources.files import files
+from headrace.sources.landing import Arrival, land
 from headrace.sources.source import Source
-from tests.sources.making import MAKERS, parsed, refused
+from tests.sources.making import MAKERS, arrow_orc, parsed, refused, workbook
 from tests.tables.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -151,6 +158,14 @@ def test_nan_and_infinity_stay_what_they_are(kind: str) -> None:
             "n,m\n1.5,1\n9007199254740993,2\n",
             "f.csv, line 3: '9007199254740993' in column 'n' is more than a float keeps",
         ),
+        (
+            "n,m\n1.5,1\n9007199254740993.0,2\n",
+            "f.csv, line 3: '9007199254740993.0' in column 'n' is more than a float keeps",
+        ),
+        (
+            "n,m\n1.5,1\n9007199254740993.5,2\n",
+            "f.csv, line 3: '9007199254740993.5' in column 'n' is more than a float keeps",
+        ),
     ],
 )
 def test_a_number_that_no_float_holds(text: str, said: str) -> None:
@@ -216,8 +231,100 @@ def test_a_line_of_100_megabytes(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", TYPED)
 def test_a_value_that_does_not_fit_its_declared_type(kind: str) -> None:
     error = refused(f"f.{kind}", MAKERS[kind](FRAME), {"s": int})
+    assert (error.code, error.what) == ("HR311", f"f.{kind}, row 1: 'text 0' in column 's' is no Int64")
+
+
+NOON = datetime(2024, 1, 2, 12)  # noqa: DTZ001 - a time without a zone
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "said"),
+    [
+        ([1.0, 1.5], int, "row 2: 1.5 in column 'a' is no Int64"),
+        ([1.0, math.nan], int, "row 2: nan in column 'a' is no Int64"),
+        ([1, 300], pl.Int8, "row 2: 300 in column 'a' is no Int8"),
+        ([1, 2**53 + 1], float, "row 2: '9007199254740993' in column 'a' is more than a float keeps"),
+        ([1, 2**24 + 1], pl.Float32, "row 2: '16777217' in column 'a' is more than a float keeps"),
+        ([0, 5], bool, "row 2: 5 in column 'a' is no Boolean"),
+        ([date(2024, 1, 2), NOON], date, "row 2: 2024-01-02 12:00:00 in column 'a' is no Date"),
+        ([1.25, 1.005], pl.Decimal(9, 2), "row 2: '1.005' in column 'a' is no Decimal"),
+        ([Decimal("1.250"), Decimal("1.005")], pl.Decimal(9, 2), "row 2: 1.005 in column 'a' is no Decimal"),
+        ([Decimal("1.0"), Decimal("1.5")], int, "row 2: 1.5 in column 'a' is no Int64"),
+        (["1", "1e999"], float, "row 2: '1e999' in column 'a' is more than a float keeps"),
+        (["2024-01-02", "02/01/2024"], date, "row 2: '02/01/2024' in column 'a' is no Date"),
+    ],
+)
+def test_a_typed_value_that_its_declared_type_would_change(values: list[object], declared: object, said: str) -> None:
+    error = refused("f.parquet", MAKERS["parquet"](pl.DataFrame({"a": values}, strict=False)), {"a": declared})
+    assert error.code in ("HR311", "HR330")
+    assert error.what.startswith(f"f.parquet, {said}")
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "expected"),
+    [
+        ([1.0, None], int, [1, None]),
+        ([1, 2], float, [1.0, 2.0]),
+        ([0, 1], bool, [False, True]),
+        ([Decimal("1.500")], pl.Decimal(9, 2), [Decimal("1.50")]),
+        ([1.005], pl.Decimal(9, 3), [Decimal("1.005")]),
+        ([NOON.replace(hour=0)], date, [date(2024, 1, 2)]),
+        (["2024-01-02"], date, [date(2024, 1, 2)]),
+        (["true"], bool, [True]),
+        ([1, 2], str, ["1", "2"]),
+    ],
+)
+def test_a_typed_value_that_its_declared_type_holds(values: list[object], declared: object, expected: object) -> None:
+    content = MAKERS["parquet"](pl.DataFrame({"a": values}))
+    assert parsed("f.parquet", content, {"a": declared})["a"].to_list() == expected
+
+
+@pytest.mark.parametrize("values", [[1_700_000_000_000], [1.5]])
+def test_a_number_is_no_time(values: list[object]) -> None:
+    error = refused("f.parquet", MAKERS["parquet"](pl.DataFrame({"a": values})), {"a": datetime})
     assert error.code == "HR311"
-    assert error.what.startswith(f"f.{kind}: ")
+    assert "and schema= declares Datetime" in error.what
+
+
+def test_a_fraction_of_a_microsecond_is_not_cut_off() -> None:
+    table = pa.table({"a": pa.array([1], pa.timestamp("ns"))})
+    assert refused("f.parquet", arrow_parquet(table), {"a": datetime}).code == "HR311"
+
+
+def test_a_row_of_a_later_piece_is_counted_from_the_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "_LEAST", 1)
+    content = MAKERS["parquet"](pl.DataFrame({"a": [1.0] * 500 + [1.5]}))
+    seen = Batch("f.parquet", hashlib.sha256(content).hexdigest(), len(content))
+    arrival = Arrival(seen, lambda: io.BytesIO(content), files("*.parquet", schema={"a": int}), 64 * 100)
+    with pytest.raises(HeadraceError, match="row 501"):
+        land(arrival, FileArtefactStore(tmp_path / "store"))
+
+
+def arrow_parquet(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def test_what_polars_stumbles_over(capfd: pytest.CaptureFixture[str]) -> None:
+    long = pa.table({"d": pa.array([Decimal(10**40)], pa.decimal256(50, 2))})
+    error = refused("f.parquet", arrow_parquet(long))
+    assert (error.code, error.what) == ("HR316", "f.parquet: column 'd' is of type decimal256(50, 2)")
+    assert "panicked" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_in_a_column_without_a_name(kind: str) -> None:
+    if kind == "avro":
+        return  # its names are never empty
+    made = {
+        "csv": b",a\n0,1\n",
+        "ndjson": b'{"":0,"a":1}\n',
+        "parquet": arrow_parquet(pa.table({"": [0], "a": [1]})),
+        "orc": arrow_orc(pl.DataFrame({"x": [0], "a": [1]}).rename({"x": ""})),
+        "xlsx": workbook({"s": [[None, "a"], [0, 1]]}),
+    }
+    assert refused(f"f.{kind}", made[kind]).code == "HR325"
 
 
 def test_a_missing_column(kind: str) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
+import zipfile
 from datetime import UTC, datetime, time, timedelta
 
+import openpyxl
 import pytest
+from openpyxl.chart import LineChart, Reference
 
 from tests.sources.making import parsed, refused, workbook
 
@@ -58,6 +63,52 @@ def test_which_sheet() -> None:
 def test_a_wrong_sheet(rows: list[list[object]], code: str, said: str) -> None:
     error = refused("f.xlsx", workbook({"a": rows}))
     assert (error.code, error.what) == (code, said)
+
+
+def rewritten(book: bytes, old: str, new: str) -> bytes:
+    """A workbook with another text in its first sheet: what other programs write."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as before, zipfile.ZipFile(file, "w") as after:
+        for name in before.namelist():
+            content = before.read(name).decode()
+            if name == "xl/worksheets/sheet1.xml":
+                content, count = re.subn(old, new, content)
+                assert count
+            after.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("size", ["A1", "A1:B2", "A1:A3", "A1:Z9"])
+def test_a_size_that_is_not_that_of_the_sheet(size: str) -> None:
+    book = workbook({"a": [["n", "m"], [1, 2], [3, 4]]})
+    assert parsed("f.xlsx", rewritten(book, 'dimension ref="[^"]*"', f'dimension ref="{size}"')).rows() == [
+        (1, 2),
+        (3, 4),
+    ]
+
+
+@pytest.mark.parametrize("stored", ["<v></v>", "<v/>", ""])
+def test_a_formula_with_an_empty_text_as_its_result(stored: str) -> None:
+    book = workbook({"a": [["n", "m"], [1, '=""']]})
+    text = rewritten(book, r'<c r="B2"[^>]*>(<f>.*?</f>).*?</c>', rf'<c r="B2" t="str">\1{stored}</c>')
+    assert parsed("f.xlsx", text).rows() == [(1, None)]
+
+
+def test_a_carriage_return_in_a_cell() -> None:
+    book = workbook({"a": [["s"], ["x_x000D_\ny"]]})
+    assert parsed("f.xlsx", book)["s"].to_list() == ["x\r\ny"]
+
+
+def test_a_diagram_is_no_sheet_of_rows() -> None:
+    book = openpyxl.Workbook()
+    for row in (["n"], [1]):
+        book.active.append(row)
+    diagram = LineChart()
+    diagram.add_data(Reference(book.active, min_col=1, min_row=1, max_row=2))
+    book.create_chartsheet("diagram").add_chart(diagram)
+    file = io.BytesIO()
+    book.save(file)
+    assert parsed("f.xlsx", file.getvalue())["n"].to_list() == [1]
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

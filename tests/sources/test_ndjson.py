@@ -69,6 +69,22 @@ def test_a_wrong_line(line: str, code: str, said: str) -> None:
     assert error.what.startswith(f"f.ndjson, {said}")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"), [('[{"a":1}]', "jq -c '.[]'"), ('{\n"a": 1\n}', "jq -c ."), ("[\n1]", "'.[]'")]
+)
+def test_json_that_is_no_lines(text: str, said: str) -> None:
+    error = refused("f.ndjson", text)
+    assert error.code == "HR324"
+    assert said in error.fix
+
+
+def test_lists_and_objects_are_landed_as_json_where_a_text_is_declared() -> None:
+    text = '{"a":{"n":1.50,"l":[1,"é",null,true,{}]}}\n{"a":[]}\n{"a":"x"}\n{}\n'
+    found = parsed("f.ndjson", text, schema={"a": str})["a"].to_list()
+    assert found == ['{"n": 1.50, "l": [1, "é", null, true, {}]}', "[]", "x", None]
+    assert "schema={'a': pl.String}" in refused("f.ndjson", text).fix
+
+
 def test_a_value_that_does_not_fit_its_declared_type() -> None:
     error = refused("f.ndjson", '{"a":1}\n\n{"a":1.5}\n', schema={"a": int})
     assert (error.code, error.what) == ("HR311", "f.ndjson, line 3: '1.5' in column 'a' is no Int64")

@@ -57,6 +57,7 @@ def refused(content: bytes, name: str = "f.csv", **declared: Unpack[Declared]) -
         (["29/02/2024", "01/03/2024"], ["29/02/2024", "01/03/2024"], pl.String()),
         (["2024-02-29", "2024-02-29T00:00:00"], ["2024-02-29", "2024-02-29T00:00:00"], pl.String()),
         (["2024-02-29", ""], [date(2024, 2, 29), None], pl.Date()),
+        (["2016-12-31T23:59:60Z"], ["2016-12-31T23:59:60Z"], pl.String()),
     ],
 )
 def test_types_are_inferred_from_every_row(values: Sequence[str], expected: list[object], kind: pl.DataType) -> None:
@@ -130,7 +131,7 @@ def test_any_texts_come_back_from_any_csv(
         ('a,b\n"x\ny","1,""2"""\n', [("x\ny", '1,"2"')]),
         ('"a","b"\n"",2\n', [(None, 2)]),
         ("a\n1\n\n2\n", [(1,), (None,), (2,)]),
-        (",a\n0,1\n", [(0, 1)]),
+        (",a\n,1\n", [(1,)]),
         ("a,b\n", []),
         ("a,b", []),
     ],
@@ -174,6 +175,29 @@ def test_a_value_that_does_not_fit_its_declared_type(text: str, kind: type, said
     assert error.what.startswith(said)
 
 
+@pytest.mark.parametrize("text", ["1e-3", "1.23456e1", "1e99", "1e999999999"])
+def test_a_decimal_with_an_exponent_loses_no_digit(text: str) -> None:
+    assert refused(f"a\n{text}\n".encode(), schema={"a": pl.Decimal(9, 2)}).code == "HR311"
+
+
+def test_a_decimal_with_an_exponent() -> None:
+    assert parsed("a\n1e3\n1.5e1\n25E-2\n", schema={"a": pl.Decimal(9, 2)})["a"].to_list() == [
+        Decimal("1000.00"),
+        Decimal("15.00"),
+        Decimal("0.25"),
+    ]
+
+
+def test_separators_behind_the_last_column() -> None:
+    assert parsed("a,b,,\n1,x,,\n2,y,,\n").to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_what_a_file_that_is_read_wrongly_seems_to_be() -> None:
+    assert "separator=';'" in refused(b"a;b\n1,5;2,5\n").fix
+    assert 'encoding="utf-16"' in refused("a,b\n1,2\n".encode("utf-16")).fix
+    assert "end in .gz" in refused(gzip.compress(b"a,b\n1,2\n")).fix
+
+
 def test_a_declared_column_that_is_missing() -> None:
     error = refused(b"distance\n1\n", schema={"distence": int})
     assert error.code == "HR310"
@@ -194,7 +218,11 @@ def test_a_declared_column_that_is_missing() -> None:
         ("a,b\n1,2\n".encode("utf-16"), "HR308", "f.csv, line 1: not UTF-8"),
         (b"a,b,a\n1,2,3\n", "HR309", "f.csv has two columns called 'a'"),
         (b"a,b\r1,2\r", "HR311", "f.csv: its lines end with a carriage return alone"),
-        (b"a,b\n99999999999999999999,1\n", "HR316", "f.csv: column 'a' is of type Int128"),
+        (b"a,b\n1,2\n99999999999999999999,1\n", "HR316", "f.csv, line 3: 99999999999999999999 in column 'a' is beyond"),
+        (b"a,b\n1,2\n" + b"9" * 50 + b",1\n", "HR316", f"f.csv, line 3: {'9' * 50} in column 'a' is beyond 64 bits"),
+        (b'a,b\r"1",2\r', "HR311", "f.csv: its lines end with a carriage return alone"),
+        (b"a,b,\n1,2,\n1,2,3\n", "HR325", "f.csv, line 3: 3 in column 3, which has no name"),
+        (b"a,,\n1,,x\n", "HR325", "f.csv, line 2: 'x' in column 3, which has no name"),
         (b'a,b\n"x,1\n2,3\n', "HR317", "f.csv, line 2: a quotation mark that is never closed"),
         (b'a,b\n1,2\n5" disk,3\n', "HR317", "f.csv, line 3: a quotation mark inside of a field"),
         (b'a,b\n1,"x"y\n', "HR317", "f.csv, line 2: a quotation mark inside of a field"),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.errors import HeadraceError
-from headrace.sources.declared import declared
-from headrace.sources.times import UTC
+from headrace.sources.declared import recast
 from headrace.sources.types import dtype
 
 if TYPE_CHECKING:
@@ -20,22 +19,14 @@ _DAY = 86_400_000_000
 
 
 def landed_column(where: str, column: pl.Series, kind: str, *, cursor: str | None = None) -> pl.Series:
-    """The column as the type that `kind` names; texts are read as it, other values are kept as they are.
+    """The column as the type that `kind` names; texts are read as it, other values stay what they are.
 
     Raises:
-        HeadraceError: HR311 for a text that is none of the type, and for a time outside of the years 1 to 9999, which
+        HeadraceError: HR311 for a value that is none of the type, and for a time outside of the years 1 to 9999, which
             infinity is; HR316 for a type that cannot be landed, HR330 for a number that a float does not keep.
     """
     target = pl.Null() if kind == "Null" else dtype(kind)
-    if column.dtype == target:
-        found = column
-    elif isinstance(column.dtype, pl.String):
-        found = declared(where, column, target, _place(column, cursor))
-    elif isinstance(column.dtype, pl.Datetime):
-        zoned = column if column.dtype.time_zone else column.dt.replace_time_zone("UTC")
-        found = zoned.dt.convert_time_zone("UTC").cast(UTC)
-    else:
-        found = column.cast(target)
+    found = column if column.dtype == target else recast(where, column, target, _place(column, cursor))
     _refuse_far(where, found)
     return found
 

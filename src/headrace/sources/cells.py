@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -50,6 +51,9 @@ def _column(
     name: str, called: str, cells: Sequence[object], kind: pl.DataType | None, place: Callable[[int], str]
 ) -> pl.Series:
     found = set(map(type, cells)) - {type(None)}
+    if isinstance(kind, pl.String) and found & {list, dict}:
+        cells = [_json(cell) if isinstance(cell, list | dict) else cell for cell in cells]
+        found = found - {list, dict} | {str}
     _refuse_nested(name, called, cells, found, place)
     texts = _texts(name, called, cells, found, place)
     if kind is not None:
@@ -75,7 +79,17 @@ def _refuse_nested(
     for kind in found - set(_KINDS):
         row = next(row for row, cell in enumerate(cells) if type(cell) is kind)
         what = f"{name}, {place(row)}: column {called!r} holds {_NESTED.get(kind, kind.__name__)}"
-        raise HeadraceError("HR316", what, fix=_FIX_NESTED)
+        json_text = f" Or land it as JSON text: schema={{{called!r}: pl.String}}." if kind in (list, dict) else ""
+        raise HeadraceError("HR316", what, fix=_FIX_NESTED + json_text)
+
+
+def _json(cell: object) -> str:
+    """A list or an object as JSON, its numbers as they were written."""
+    if isinstance(cell, dict):
+        return "{" + ", ".join(f"{_json(str(key))}: {_json(value)}" for key, value in cell.items()) + "}"
+    if isinstance(cell, list):
+        return "[" + ", ".join(map(_json, cell)) + "]"
+    return str(cell) if isinstance(cell, Whole | Fraction) else json.dumps(cell, ensure_ascii=False, default=str)
 
 
 def _texts(name: str, called: str, cells: Sequence[object], found: set[type], place: Callable[[int], str]) -> pl.Series:

@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from headrace.errors import HeadraceError
-from headrace.sources.declared import refuse_missing
+from headrace.sources.avroschema import refuse_unreadable
+from headrace.sources.declared import recast, refuse_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 """Rows of one piece."""
+_FIX_DECIMAL = "Write the column as a decimal of up to 38 digits."
 _CALLED = {"parquet": "Parquet", "orc": "ORC", "avro": "Avro"}
 
 
@@ -38,13 +40,15 @@ def read_columnar(name: str, content: bytes, spec: FileSpec, kind: str) -> pl.Da
     return piece_rows(name, frame, spec)
 
 
-def piece_rows(name: str, frame: pl.DataFrame, spec: FileSpec) -> pl.DataFrame:
-    """Rows of a file with its declared columns cast. Raises HR310 and HR311."""
+def piece_rows(name: str, frame: pl.DataFrame, spec: FileSpec, before: int = 0) -> pl.DataFrame:
+    """Rows of a file with its declared columns cast; `before` rows come before them. Raises HR310, HR311, HR330."""
     refuse_missing(name, spec.schema, frame.columns)
-    try:
-        return frame.with_columns([frame.get_column(column).cast(spec.schema[column]) for column in spec.schema])
-    except pl.exceptions.PolarsError as error:
-        raise HeadraceError("HR311", f"{name}: {_first_line(error)}") from None
+    return frame.with_columns(
+        [
+            recast(name, frame.get_column(column), kind, lambda row: f"row {before + row + 1}")
+            for column, kind in spec.schema.items()
+        ]
+    )
 
 
 def parquet_pieces(name: str, file: Digested, spec: FileSpec, size: int) -> Iterator[pl.DataFrame]:
@@ -90,7 +94,7 @@ def _opened(name: str, source: object, spec: FileSpec) -> pq.ParquetFile:
 
     file = pq.ParquetFile(source, page_checksum_verification=True)
     spec.limits.check_size(name, _unpacked(file))
-    _refuse_twice(name, file.schema_arrow.names)
+    _check_columns(name, file.schema_arrow)
     return file
 
 
@@ -104,7 +108,7 @@ def _orc(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     from pyarrow import orc
 
     file = orc.ORCFile(pa.BufferReader(content))
-    _refuse_twice(name, file.schema.names)
+    _check_columns(name, file.schema)
     stripes, size = [], 0
     for number in range(file.nstripes):
         stripes.append(file.read_stripe(number))
@@ -116,12 +120,20 @@ def _orc(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
 
 
 def _avro(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
+    refuse_unreadable(name, content)
     frame = pl.read_avro(io.BytesIO(content))
     spec.limits.check_size(name, int(frame.estimated_size()))
     return frame
 
 
-def _refuse_twice(name: str, columns: list[str]) -> None:
+def _check_columns(name: str, schema: pa.Schema) -> None:
+    """Raises HR309, HR316 and HR325 for what Polars stumbles over, or would call otherwise."""
+    columns = schema.names
+    if "" in columns:
+        raise HeadraceError("HR325", f"{name}: column {columns.index('') + 1} has no name")
+    long = next((field for field in schema if pa.types.is_decimal256(field.type)), None)
+    if long is not None:
+        raise HeadraceError("HR316", f"{name}: column {long.name!r} is of type {long.type}", fix=_FIX_DECIMAL)
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise HeadraceError("HR309", f"{name} has two columns called {twice[0]!r}")

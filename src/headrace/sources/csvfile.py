@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.errors import HeadraceError
-from headrace.sources.declared import declared, large, refuse_inexact, refuse_missing
+from headrace.sources.declared import WHOLE, declared, large, refuse_inexact, refuse_missing
 from headrace.sources.records import plain_records, records
 from headrace.sources.texts import last_end, text_of
 from headrace.sources.times import by_value, dates, moments, recognised
@@ -113,6 +113,9 @@ def _of_type(column: pl.Series, kind: pl.DataType) -> pl.Series:
 def _read(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.DataFrame:
     """Parse the text: numbers and truth values inferred from all rows, the rest and what is declared as text."""
     frame = _parsed(name, lines, spec, tuple(spec.schema), types)
+    for each in frame if types is None else ():
+        if isinstance(each.dtype, pl.Int128):
+            raise _beyond(name, lines, each, pl.Int64())
     inexact = [column.name for column in frame if column.dtype == pl.Float64 and large(column)]
     if inexact:
         texts = _parsed(name, lines, spec, (*spec.schema, *inexact), types)
@@ -143,9 +146,37 @@ def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...], t
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         if types is not None and first.startswith("could not parse"):
             raise OtherTypesError from None
+        if types is None and "`i128`" in first:
+            raise _longest(name, lines, spec, texts) from None
         raise HeadraceError("HR311", f"{name}: {first}") from None
-    frame.columns = list(lines.names)
-    return frame
+    return _named(name, lines, frame)
+
+
+def _named(name: str, lines: Records, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns by their names; one without a name is left out where it has no value. Raises HR325 where it has."""
+    columns = [column.alias(called) for called, column in zip(lines.names, frame, strict=True) if called]
+    for at, called in enumerate(lines.names if len(columns) < frame.width else ()):
+        values = frame.to_series(at).is_not_null()
+        if not called and values.any():
+            row = int(values.arg_max() or 0)
+            what = f"{name}, line {lines.line(row)}: {frame[row, at]!r} in column {at + 1}, which has no name"
+            raise HeadraceError("HR325", what)
+    return pl.DataFrame(columns)
+
+
+def _longest(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -> HeadraceError:
+    """The first whole number that no type holds at all; Polars does not say where it stands."""
+    frame = _parsed(name, lines, spec, tuple(called for called in lines.names if called), None)
+    numbers = [column for column in frame if column.name not in texts and column.str.contains(WHOLE).all()]
+    long = [column for column in numbers if column.cast(pl.Int128, strict=False).null_count() > column.null_count()]
+    return _beyond(name, lines, long[0], pl.Int128())
+
+
+def _beyond(name: str, lines: Records, column: pl.Series, kind: pl.DataType) -> HeadraceError:
+    found = column.cast(kind, strict=False)
+    row = int((found.is_null() & column.is_not_null()).arg_max() or 0)
+    what = f"{name}, line {lines.line(row)}: {column[row]} in column {column.name!r} is beyond 64 bits with a sign"
+    return HeadraceError("HR316", what, fix=f"Declare the column as text: schema={{{column.name!r}: pl.String}}.")
 
 
 def _parsed_as(kind: pl.DataType) -> pl.DataType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zipfile
@@ -37,7 +38,10 @@ _DAMAGED = (
     *(ParseError, struct.error, zipfile.BadZipFile, zlib.error),
 )
 """What openpyxl raises for a damaged workbook: it does not check, it stumbles."""
-_FORMULA, _ERROR = "f", "e"
+_FORMULA, _ERROR, _TEXT = "f", "e", "str"
+"""Data types of a cell; the last one is the stored result of a formula that is a text."""
+_ESCAPED = re.compile("_x(00[01][0-9A-Fa-f])_")
+"""A character that XML cannot hold, such as the carriage return in a line end."""
 
 
 def read_xlsx(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
@@ -90,7 +94,7 @@ def _rows(name: str, content: bytes, wanted: str | None) -> Iterator[tuple[int, 
         warnings.simplefilter("ignore")  # of styles and extensions; what becomes of a value is checked below
         books = [openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=only) for only in (True, False)]
         try:
-            results, formulas = (book[_sheet(name, book.sheetnames, wanted)] for book in books)
+            results, formulas = (_sized(book[_sheet(name, _sheets(book), wanted)]) for book in books)
             for number, (found, written) in enumerate(zip(results.iter_rows(), formulas.iter_rows(), strict=True), 1):
                 cells = [_value(name, *pair) for pair in zip(found, written, strict=True)]
                 if any(cell is not None for cell in cells):
@@ -98,6 +102,17 @@ def _rows(name: str, content: bytes, wanted: str | None) -> Iterator[tuple[int, 
         finally:
             for book in books:
                 book.close()
+
+
+def _sheets(book: Any) -> list[str]:  # noqa: ANN401 - openpyxl publishes no types
+    """The sheets with cells; a diagram may be a sheet of its own."""
+    return [sheet.title for sheet in book.worksheets]
+
+
+def _sized(sheet: Any) -> Any:  # noqa: ANN401 - the same
+    """A sheet that is read as far as it has cells, as Excel does: some programs write a size that is too small."""
+    sheet.reset_dimensions()
+    return sheet
 
 
 def _sheet(name: str, known: Sequence[str], wanted: str | None) -> str:
@@ -115,7 +130,7 @@ def _value(name: str, found: Any, written: Any) -> object:  # noqa: ANN401 - ope
     value = found.value
     if found.data_type == _ERROR:
         raise HeadraceError("HR326", f"{name}, cell {found.coordinate}: {value}")
-    if value is None and getattr(written, "data_type", None) == _FORMULA:
+    if value is None and getattr(written, "data_type", None) == _FORMULA and found.data_type != _TEXT:
         what = f"{name}, cell {written.coordinate}: the formula {written.value} has no stored result"
         raise HeadraceError("HR326", what)
     if isinstance(value, bool | datetime):
@@ -124,6 +139,8 @@ def _value(name: str, found: Any, written: Any) -> object:  # noqa: ANN401 - ope
         return Whole(value)
     if isinstance(value, float):
         return Fraction(value)
+    if isinstance(value, str) and "_x00" in value:
+        value = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), value)
     return None if value == "" else value
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from headrace.sources.spec import FileSpec
 
 
+_FIX_LINES = "Write each object on one line, for example with `jq -c {}`."
+
+
 class _WrongError(ValueError):
     """What is wrong with a line though a lenient reader would take it."""
 
@@ -65,13 +68,18 @@ def _row(name: str, number: int, line: bytes) -> dict[str, object]:
         row = _DECODER.decode(line.decode())
     except json.JSONDecodeError as error:
         what = f"{name}, line {number}, column {error.pos + 1}: {error.msg}"
-        raise HeadraceError("HR324", what) from None
+        begun = {b"{": ".", b"[": "'.[]'", b"[{": "'.[]'"}.get(line.strip())
+        fix = None if begun is None else _FIX_LINES.format(begun)
+        raise HeadraceError("HR324", what, fix=fix) from None
     except _WrongError as error:
         raise HeadraceError("HR324", f"{name}, line {number}: {error}") from None
     except RecursionError:
         raise HeadraceError("HR324", f"{name}, line {number}: nested too deeply") from None
     if not isinstance(row, dict):
-        raise HeadraceError("HR324", f"{name}, line {number}: {line[:40].decode(errors='replace')!r} is no JSON object")
+        what = f"{name}, line {number}: {line[:40].decode(errors='replace')!r} is no JSON object"
+        raise HeadraceError("HR324", what, fix=_FIX_LINES.format("'.[]'") if isinstance(row, list) else None)
+    if "" in row:
+        raise HeadraceError("HR325", f"{name}, line {number}: the key '' is no name of a column")
     return row
 
 

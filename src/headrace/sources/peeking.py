@@ -80,7 +80,7 @@ def _header(batch: Batch, file: BinaryIO, spec: FileSpec, kind: Kind) -> Sequenc
     from headrace.sources.records import records
 
     text = next(line_pieces(batch.id, Digested(batch.id, file), batch.size, spec, kind, _BEGINNING))
-    return records(batch.id, text, spec.dialect).names
+    return [name for name in records(batch.id, text, spec.dialect).names if name]
 
 
 def _footer(name: str, file: BinaryIO, spec: FileSpec, kind: Kind) -> dict[str, str]:

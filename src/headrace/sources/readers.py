@@ -66,7 +66,12 @@ class CsvReader:
 
     def types(self, piece: Text) -> Types:
         """The types of a piece on its own."""
-        return text_types(self._name, piece, self._spec)
+        try:
+            return text_types(self._name, piece, self._spec)
+        except HeadraceError as error:
+            if error.code != "HR316":
+                raise
+            raise UndecidedError from error
 
     def both(self, one: Types, other: Types) -> Types:
         """Numbers go together as floats, anything else as texts."""
@@ -152,21 +157,24 @@ class ParquetReader:
     def __init__(self, name: str, spec: FileSpec, size: int) -> None:
         self._name, self._spec, self._size = name, spec, size
 
-    def pieces(self, file: Digested) -> Iterator[pl.DataFrame]:
-        """Some rows at a time."""
-        return parquet_pieces(self._name, file, self._spec, self._size)
+    def pieces(self, file: Digested) -> Iterator[tuple[pl.DataFrame, int]]:
+        """Some rows at a time, each with how many come before."""
+        before = 0
+        for piece in parquet_pieces(self._name, file, self._spec, self._size):
+            yield piece, before
+            before += piece.height
 
-    def rows(self, piece: pl.DataFrame, types: Types | None) -> pl.DataFrame:
+    def rows(self, piece: tuple[pl.DataFrame, int], types: Types | None) -> pl.DataFrame:
         """The rows of a piece, declared columns cast."""
-        frame = piece_rows(self._name, piece, self._spec)
+        frame = piece_rows(self._name, piece[0], self._spec, piece[1])
         for name, kind in (types or {}).items():
             if isinstance(kind, pl.Null) and frame.get_column(name).null_count() < frame.height:
                 raise OtherTypesError
         return frame
 
-    def types(self, piece: pl.DataFrame) -> Types:
+    def types(self, piece: tuple[pl.DataFrame, int]) -> Types:
         """The types of a piece on its own."""
-        frame = piece_rows(self._name, piece, self._spec)
+        frame = piece_rows(self._name, piece[0], self._spec, piece[1])
         return {each.name: pl.Null() if each.null_count() == each.len() else each.dtype for each in frame}
 
     def both(self, one: Types, other: Types) -> Types:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FIX_RETURNS = "Write the file with newlines, for example with `tr '\\r' '\\n'`."
 _NEWLINE, _RETURN = 10, 13
+_SEPARATORS = ";\t|,"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def records(name: str, source: Text, dialect: Dialect) -> Records:
     if ragged.any():
         number = int(np.argmax(ragged))
         found = f"{fields[number]} fields where the header has {len(names)}"
-        raise HeadraceError("HR307", f"{name}, line {source.line(int(starts[number]))}: {found}")
+        what = f"{name}, line {source.line(int(starts[number]))}: {found}"
+        raise HeadraceError("HR307", what, fix=_separated(names))
     blank = blank[header + 1 :]
     return Records(source, names, len(blank), header, starts, blank)
 
@@ -128,6 +130,8 @@ def _outside_quotes(name: str, source: Text, data: NDArray[np.uint8], dialect: D
     after = data[np.minimum(closing + 1, len(data) - 1)]
     may_close = (closing == len(data) - 1) | np.isin(after, (separator, _NEWLINE, _RETURN, quote))
     wrong = np.concatenate((opening[~may_open], closing[~may_close]))
+    if wrong.size and source.newlines == source.added and b"\r" in source.content:
+        raise HeadraceError("HR311", f"{name}: its lines end with a carriage return alone", fix=_FIX_RETURNS)
     if wrong.size:
         at = source.line(int(wrong.min()))
         raise HeadraceError(
@@ -143,6 +147,12 @@ def _outside_quotes(name: str, source: Text, data: NDArray[np.uint8], dialect: D
     return outside
 
 
+def _separated(names: tuple[str, ...]) -> str | None:
+    """What to do about a header that is one field, and looks like several."""
+    mark = next((mark for mark in _SEPARATORS if mark in names[0]), None) if len(names) == 1 else None
+    return None if mark is None else f"Declare the separator: files(..., separator={mark!r})."
+
+
 def _names(name: str, line: bytes, dialect: Dialect) -> tuple[str, ...]:
     text = io.StringIO(line.removesuffix(b"\r").decode(), newline="")
     quoting: Literal[0, 3] = csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL
@@ -152,7 +162,7 @@ def _names(name: str, line: bytes, dialect: Dialect) -> tuple[str, ...]:
         raise HeadraceError("HR311", f"{name}: its header cannot be read: {error}") from None
     if more:
         raise HeadraceError("HR311", f"{name}: its lines end with a carriage return alone", fix=_FIX_RETURNS)
-    twice = sorted({column for column in names if names.count(column) > 1})
+    twice = sorted({column for column in names if column and names.count(column) > 1})
     if twice:
         raise HeadraceError("HR309", f"{name} has two columns called {twice[0]!r}")
     return tuple(names)

@@ -18,6 +18,8 @@ _STRETCH = 2**16
 """Bytes that are compared at once: few enough for the answers to stay in the cache."""
 BOM = b"\xef\xbb\xbf"
 ORDERS = (b"\xff\xfe", b"\xfe\xff")
+FIX_UTF16 = 'It is UTF-16: declare encoding="utf-16" of a CSV file; or convert it with `iconv -f utf-16 -t utf8`.'
+_PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\0"}
 FIX_ORDER = 'Declare encoding="utf-16-le" or encoding="utf-16-be", or write the file with a byte order mark.'
 
 
@@ -85,7 +87,16 @@ def _decoded(name: str, content: bytes, encoding: str, before: int = 0) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = before + 1 + content[: error.start].decode(encoding, errors="ignore").count("\n")
-        raise HeadraceError("HR308", f"{name}, line {line}: not {encoding.upper()}") from None
+        fix = None if before else _fix(content)
+        raise HeadraceError("HR308", f"{name}, line {line}: not {encoding.upper()}", fix=fix) from None
+
+
+def _fix(content: bytes) -> str | None:
+    """What to do about a file that begins as others do."""
+    if content.startswith(ORDERS):
+        return FIX_UTF16
+    ending = next((ending for ending, magic in _PACKED.items() if content.startswith(magic)), None)
+    return None if ending is None else f"It is compressed: let its name end in {ending}, or unpack it."
 
 
 def _without_comments(text: bytes, comment: str, quote: str | None) -> tuple[bytes, tuple[int, ...]]:

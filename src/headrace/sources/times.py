@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _MANY, _FEW = 4096, 4
 """A column of at least so many texts, of which at most one in four is another one, is converted value by value."""
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
-_MOMENT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::(\d{2}))?(?:\.(\d{1,6})0{0,3})?(Z|[+-]\d{2}:?\d{2})?$"
+_MOMENT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(?::([0-5]\d))?(?:\.(\d{1,6})0{0,3})?(Z|[+-]\d{2}:?\d{2})?$"
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
 _FIRST_DAY = -719_162
 """1 January of the year 1, in days since 1970: the year 0 is none."""
