@@ -14,6 +14,7 @@ from headrace.project.backfill import Choice, backfill, make_parts
 from headrace.project.explain import batches
 from headrace.project.mending import mend, set_aside
 from headrace.project.opened import Environment
+from headrace.project.row_origin import why_row
 from headrace.project.rule_history import rule_history
 from headrace.runtime.observer import Observer
 from tests.support.projects import ORDERS, Project
@@ -139,6 +140,26 @@ def test_nothing_stays_or_goes_part_by_part_where_rows_were_mended(project: Proj
         workspace.apply(found.question, Observer())
     assert sorted(aside(project)["amount"]) == [-6.0, -4.0]
     assert not project.apply().made
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_a_mended_row_is_traced_to_the_one_that_it_mends(project: Project, *, incremental: bool) -> None:
+    project.edit("incremental=True", f"incremental={incremental}")
+    project.apply()
+    give(project, "m.csv", aside(project).with_columns(amount=pl.lit(-7.0)))
+    project.apply()
+    give(project, "n.csv", aside(project).with_columns(amount=pl.col("order_id").cast(pl.Float64).abs() + 10))
+    project.apply()
+    with project.opened() as workspace:
+        origin = why_row(workspace, "prod", "orders", "-3")
+    told = []
+    while origin.inputs:
+        told.append((origin.place, origin.row["amount"]))
+        [origin] = origin.inputs
+    first, second = sorted(each.name for each in (project.folder / "mended" / "orders").iterdir())
+    place = "data/a.csv" if incremental else None
+    assert told == [(f"mended/orders/{second}", 13.0), (f"mended/orders/{first}", -7.0), (place, -3.0)]
+    assert (origin.node, origin.place) == ("raw", "data/a.csv, line 4")
 
 
 def test_what_cannot_be_mended(project: Project) -> None:

@@ -16,10 +16,11 @@ from headrace.sources.origin import Placed
 from headrace.sources.source import Source
 from headrace.tables.contract import keys
 from headrace.tables.layout import Layout
+from headrace.tables.rules import MENDED
 from headrace.tables.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -117,6 +118,8 @@ class _Walk:
     ) -> RowOrigin:
         from headrace.tables.tracing import AT, traced
 
+        if batch is not None and batch.startswith(f"{MENDED}/{node.name}/"):
+            return self._of_mended(node, version, row, batch, aside)
         pinned = dict(version.inputs)
         parents: list[tuple[Node, Version]] = []
         frames: list[pl.DataFrame] = []
@@ -132,6 +135,26 @@ class _Walk:
             inputs.append(self._of_input(source, made, frame[some[AT].to_list()].drop(AT)))
         values = row.row(0, named=True)
         return RowOrigin(node.name, version.key, 1, values, batch, aside, tuple(inputs))
+
+    def _of_mended(self, node: Table, version: Version, row: pl.DataFrame, batch: str, aside: str | None) -> RowOrigin:
+        """A row that was mended is made of the one that it mends."""
+        from headrace.tables.replaced import replaced
+
+        others = [each for each in version.batches if each.startswith(f"{MENDED}/{node.name}/")]
+        before = replaced(node, row, batch, self._folder, others, self._given(node, version))
+        inputs = () if before is None else (self._of_table(node, version, *before),)
+        return RowOrigin(node.name, version.key, 1, row.row(0, named=True), batch, aside, inputs)
+
+    def _given(self, node: Table, version: Version) -> Iterator[tuple[str | None, list[pl.LazyFrame]]]:
+        """What the function of a table was given: batch by batch, or all at once."""
+        pinned = dict(version.inputs)
+        parents = [(parent, self._ledger.version(pinned[parent.name])) for parent in node.taken]
+        found = [(parent, made) for parent, made in parents if made is not None]
+        source = node.taken[0] if node.incremental and found else None
+        if isinstance(source, Source):
+            yield from ((batch, [frame]) for batch, frame in source.read_batches(found[0][1], self._stores))
+        elif len(found) == len(parents):
+            yield None, [parent.read(made, self._stores) for parent, made in found]
 
     def _rows(self, node: Node, version: Version, batch: str | None) -> pl.DataFrame:
         if isinstance(node, Source):
