@@ -52,7 +52,7 @@ def _details(each: NodeDifference) -> list[str]:
     if each.rows is not None and each.state == "changed":
         lines += _rows(each.rows)
     if each.set_aside is not None and each.set_aside[0] != each.set_aside[1]:
-        lines.append(f"set aside: {each.set_aside[0]:,} → {each.set_aside[1]:,} rows")
+        lines.append(f"set aside: {each.set_aside[0]:,} → {counted(each.set_aside[1], 'row')}")
     if each.metrics:
         lines += _metrics(each.metrics)
     return lines

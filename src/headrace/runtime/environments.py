@@ -32,11 +32,11 @@ def existing(ledger: Ledger, environment: str) -> Snapshot:
     """The snapshot of an environment that must exist (HR609)."""
     snapshot = ledger.snapshot(environment)
     if not snapshot.exists:
-        known = ledger.environments()
+        hint = suggestion(environment, ledger.environments())
         raise HeadraceError(
             "HR609",
             f"there is no environment {environment!r}",
-            fix=f"{suggestion(environment, known)} `headrace apply {environment}` creates it.",
+            fix=f"{hint}{'' if hint.endswith(('?', '.')) else '.'} `headrace apply {environment}` creates it.",
         )
     return snapshot
 

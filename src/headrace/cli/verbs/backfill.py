@@ -92,7 +92,7 @@ def _row(found: Backfill, part: Part) -> list[str]:
     cost = found.seconds([part])
     state = "made" if part.done else "" if cost is None else f"~{spelled_seconds(cost)}".replace("~<", "<")
     sign = "=" if part.done else "+"
-    return [f"  {sign} {part.name}", counted(len(part.batches), "batch", "batches"), f"{part.rows:,} rows", state]
+    return [f"  {sign} {part.name}", counted(len(part.batches), "batch", "batches"), counted(part.rows, "row"), state]
 
 
 def _perform(cli: Session, found: Backfill) -> int:

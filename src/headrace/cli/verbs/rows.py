@@ -138,7 +138,7 @@ def _show_rows(cli: Session, opened: Environment, version: Version, limit: int) 
 
 def _partition_lines(parted: Mapping[str, int]) -> list[str]:
     """The partitions of a table with their rows: all of them, or the last ones."""
-    shown = [(name, f"{rows:,} rows") for name, rows in parted.items()]
+    shown = [(name, counted(rows, "row")) for name, rows in parted.items()]
     more = [f"  and {counted(len(shown) - _PARTITIONS, 'partition')} before them"] if len(shown) > _PARTITIONS else []
     return [
         counted(len(shown), "partition"),
