@@ -88,23 +88,27 @@ class ObstoreObjects:
         """See `Objects`."""
         import obstore
 
+        begun: list[str] = []  # the ETags of answers that the library goes on with
+
         def fetched() -> str:
             answer = obstore.get(self._store, self._path(found.key))
+            begun.extend(filter(None, [answer.meta["e_tag"]]))
             pour(answer.stream(min_chunk_size=_CHUNK), target)
             return mark_of(answer.meta["e_tag"], answer.meta["last_modified"])
 
         try:
             with _told(self._root):
-                mark = self._patiently(fetched)
+                mark = self._patiently(fetched, lambda: bool(begun))
         except FileNotFoundError:
             raise HeadraceError("HR302", f"{self._root}/{found.key} cannot be read: it is gone") from None
         if (found.mark and mark and mark != found.mark) or (found.size >= 0 and target.stat().st_size != found.size):
             raise HeadraceError("HR312", f"{self._root}/{found.key} changed after it was observed")
 
-    def _patiently(self, read: Callable[[], T]) -> T:
+    def _patiently(self, read: Callable[[], T], resumed: Callable[[], bool] = lambda: False) -> T:
         """What is read, from the beginning where the answer broke off.
 
-        The library tries again until an answer begins, and goes on with the rest of an object that has an ETag.
+        The library tries again until an answer begins, and goes on with the rest of an object that has an ETag: what
+        breaks off all the same is not for another try.
         """
         from obstore import exceptions
 
@@ -112,7 +116,7 @@ class ObstoreObjects:
             try:
                 return read()
             except exceptions.GenericError as error:
-                if _TRIED in str(error):
+                if _TRIED in str(error) or resumed():
                     raise
                 Event().wait(min(_LONGEST, 0.1 * 2**tried))
         return read()

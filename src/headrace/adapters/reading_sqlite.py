@@ -19,6 +19,7 @@ from headrace.ports.reading import ReadColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
     from pathlib import Path
 
@@ -203,10 +204,17 @@ class SqliteReading:
         if meant is None or not stored <= FITS[meant] or stored == {"text", "blob"}:
             held = " and ".join(sorted(stored))
             what = f"{self._address.where}: column {name!r} holds {held}"
-            declared_as = f" and is declared {declared}" if declared else ""
+            what += f", such as {self._odd(name, stored - FITS.get(meant or '', set()) or stored)}"
+            declared_as = f", and is declared {declared}" if declared else ""
             fix = f"Mend the values, or declare schema={{{name!r}: pl.String}} to land them as texts."
             raise HeadraceError("HR344", what + declared_as, fix=fix)
         return _UTC if name == self._selection.cursor and stored == {"text"} and meant == "String" else meant
+
+    def _odd(self, name: str, classes: AbstractSet[str]) -> str:
+        """The first value of a column that is of the last of these storage classes."""
+        column, wanted = quoted(name, '"'), max(classes)
+        query = f"SELECT {column} FROM {self._from} WHERE typeof({column}) = ? LIMIT 1"  # noqa: S608 - the name is quoted
+        return f"{self._connection.execute(query, (wanted,)).fetchone()[0]!r:.60}"
 
     def _taker(self, column: ReadColumn) -> Callable[[object], object]:
         """What makes of a stored value the one that is delivered."""

@@ -12,18 +12,19 @@ from headrace.ports.durations import duration
 from headrace.ports.reading import Selection
 from headrace.ports.records import Batch
 from headrace.sources.origin import Origin
-from headrace.sources.staged import Staging, known, landed, next_number
+from headrace.sources.staged import Staging, glimpsed, known, landed, next_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Outlook, Outside
     from headrace.ports.reading import Mark, Reader, Reading
     from headrace.ports.work import Context
     from headrace.sources.files import ColumnType
     from headrace.sources.origin import Landing
+    from headrace.sources.peeking import Peek
 
 UNTIL: Final = "until"
 """The fact of a batch that holds the highest value of the cursor in it."""
@@ -80,6 +81,10 @@ class Database(Origin):
     def land(self, batch: Batch, context: Context) -> Landing:
         """Its rows lie in the store already. Raises HR350 where they do not any more."""
         return landed(batch, context)
+
+    def peek(self, batch: Batch, outside: Outside) -> Peek | None:
+        """Its columns, for those who read a plan."""
+        return glimpsed(batch, outside)
 
     def whole(self, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
         """All rows; with a cursor and a key the newest row of each key, by the cursor and then by the batch."""

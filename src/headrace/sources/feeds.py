@@ -17,18 +17,19 @@ from headrace.errors import HeadraceError
 from headrace.ports.canonical import digest_of
 from headrace.ports.records import Batch, Manifest
 from headrace.sources.origin import Origin
-from headrace.sources.staged import Staging, known, landed, next_number
+from headrace.sources.staged import Staging, glimpsed, known, landed, next_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import polars as pl
 
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Outlook, Outside
     from headrace.ports.records import Json
     from headrace.ports.stores import Stores
     from headrace.ports.work import Context
     from headrace.sources.origin import Landing
+    from headrace.sources.peeking import Peek
 
     Rows: TypeAlias = pl.DataFrame | Sequence[Mapping[str, object]]
     Page: TypeAlias = tuple[Rows, Json]
@@ -90,6 +91,10 @@ class Feed(Origin):
     def land(self, batch: Batch, context: Context) -> Landing:
         """Its rows lie in the store already. Raises HR350 where they do not any more."""
         return landed(batch, context)
+
+    def peek(self, batch: Batch, outside: Outside) -> Peek | None:
+        """Its columns, for those who read a plan."""
+        return glimpsed(batch, outside)
 
     def _go_on(self, cursor: Json, met: set[str]) -> None:
         """Raises HR353 for a cursor that was met before: the pages would never end."""

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from headrace.ports.records import Batch, Ref
 from headrace.sources.origin import Origin
-from headrace.sources.staged import Staging, known, landed
+from headrace.sources.staged import Staging, glimpsed, known, landed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
-    from headrace.ports.outside import Neighbour, Outlook
+    from headrace.ports.outside import Neighbour, Outlook, Outside
     from headrace.ports.records import Version
     from headrace.ports.stores import ArtefactStore
     from headrace.ports.work import Context
     from headrace.sources.origin import Landing
+    from headrace.sources.peeking import Peek
 
 _AFTER: Final = "after"
 """The fact of a batch that names the one before it; the first one of a chain has none."""
@@ -91,6 +92,10 @@ class Shared(Origin):
     def land(self, batch: Batch, context: Context) -> Landing:
         """Its rows lie in the store already. Raises HR350 where they do not any more."""
         return landed(batch, context)
+
+    def peek(self, batch: Batch, outside: Outside) -> Peek | None:
+        """Its columns, for those who read a plan."""
+        return glimpsed(batch, outside)
 
 
 def shared(project: str, table: str, *, environment: str | None = None) -> Shared:

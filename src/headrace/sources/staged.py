@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from headrace.ports.outside import Outlook
+    from headrace.ports.outside import Outlook, Outside
     from headrace.ports.records import Facts, Version
     from headrace.ports.stores import ArtefactStore
     from headrace.ports.work import Context
+    from headrace.sources.peeking import Peek
 
 _OWN = frozenset({"digest", "bytes", "rows", "schema", "nulls"})
 """The facts of a batch that the source itself records."""
@@ -93,6 +94,21 @@ def landed(batch: Batch, context: Context) -> Landing:
     schema = {name: str(kind) for name, kind in pl.read_parquet_schema(path).items()}
     rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
     return Landing(ref, schema, rows, batch.facts)
+
+
+def glimpsed(batch: Batch, outside: Outside) -> Peek | None:
+    """What a plan can tell of a batch whose rows lie in the store already; None where they do not any more."""
+    import polars as pl
+
+    from headrace.sources.landed import columns_with_nulls
+    from headrace.sources.peeking import Peek
+
+    try:
+        path = outside.stores.artefacts.path(Ref("artefact", batch.location, ""))
+    except HeadraceError:
+        return None
+    schema = {name: str(kind) for name, kind in pl.read_parquet_schema(path).items()}
+    return Peek(schema, columns_with_nulls(path))
 
 
 def batches_of(version: Version, ids: Iterable[str]) -> dict[str, Batch]:

@@ -119,7 +119,7 @@ def _union(column: str, kinds: Mapping[str, str], example: Callable[[str, str, s
     if both is not None:
         return both
     one, other = next(pair for pair in combinations(given, 2) if merged(frozenset(pair)) is None)
-    fix = f'Declare its type: files(..., schema={{"{column}": pl.String}}), or mend {kinds[other]}.'
+    fix = f'Declare its type: schema={{"{column}": pl.String}}; or mend {kinds[other]}.'
     what = f"column {column!r} is {one} in {kinds[one]} and {other} in {kinds[other]}"
     if example is not None:
         odd, right = (one, other) if one == "String" else (other, one)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from headrace.errors import HeadraceError
+from headrace.ports.outside import Outside
 from headrace.sources import database
 from tests.sources.databases.places import Landing
 
@@ -51,6 +52,17 @@ def test_a_snapshot_is_known_by_its_content(orders: Place, tmp_path: Path) -> No
     assert [row[1] for row in landing.rows()] == ["a", "b"]
     assert len(second.batches) == 1
     assert second.batches != first.batches
+
+
+def test_a_plan_tells_what_changed_in_the_columns(orders: Place, tmp_path: Path) -> None:
+    orders.put((1, "a", ONE))
+    landing = Landing(tmp_path, orders.reader, database("crm", table="orders"))
+    before = landing.land()
+    orders.run("ALTER TABLE orders DROP COLUMN note", "ALTER TABLE orders ADD COLUMN amount INTEGER")
+    foreseen = landing.source.foresee(landing.look(), before, Outside(tmp_path, landing.shop.stores))
+    assert [each.text.partition(" (")[0] for each in foreseen] == ["breaking: column note", "safe: column amount"]
+    assert "which stops until it is accepted" in foreseen[0].text
+    assert [each.columns for each in foreseen] == [("note",), ("amount",)]
 
 
 def test_a_query_is_a_source(orders: Place, tmp_path: Path) -> None:

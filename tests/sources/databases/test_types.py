@@ -174,8 +174,9 @@ def test_sqlite(tmp_path: Path) -> None:
     landed(place, tmp_path, SQLITE)
     place.run("CREATE TABLE odd (n INTEGER, b BOOLEAN, t TIMESTAMP, x)")
     place.run("INSERT INTO odd VALUES ('many', 7, 'soon', 1)", "INSERT INTO odd VALUES (1, 1, '2026-01-01', 'a')")
-    for column, code in (("n", "HR344"), ("x", "HR344")):
-        assert refused(place, tmp_path, f"SELECT {column} FROM odd").code == code
+    for column, first in (("n", "'many'"), ("x", "'a'")):
+        error = refused(place, tmp_path, f"SELECT {column} FROM odd")
+        assert (error.code, f"holds integer and text, such as {first}" in error.what) == ("HR344", True)
     for column, value in (("b", "7"), ("t", "'soon'")):
         place.run("DROP TABLE IF EXISTS one")
         place.run(
