@@ -300,9 +300,15 @@ def test_a_row_of_a_later_piece_is_counted_from_the_beginning(tmp_path: Path, mo
         land(arrival, FileArtefactStore(tmp_path / "store"))
 
 
-def arrow_parquet(table: pa.Table) -> bytes:
+def test_a_time_of_the_old_type_beyond_its_years() -> None:
+    table = pa.table({"a": pa.array([datetime(9999, 12, 31)], pa.timestamp("us"))})  # noqa: DTZ001 - it has no zone
+    error = refused("f.parquet", arrow_parquet(table, use_deprecated_int96_timestamps=True))
+    assert (error.code, "INT96" in error.fix) == ("HR316", True)
+
+
+def arrow_parquet(table: pa.Table, **options: bool) -> bytes:
     file = io.BytesIO()
-    pq.write_table(table, file)
+    pq.write_table(table, file, **options)
     return file.getvalue()
 
 

@@ -61,6 +61,25 @@ def test_a_small_file_is_read_whole(shop: Workshop) -> None:
     assert told(shop, "b.csv", "n,s\n1\n") == [("stops: HR307 data/b.csv, line 2: 1 fields where the header has 2", ())]
 
 
+@pytest.mark.parametrize("rule", ["widen", "accept"])
+def test_types_that_nobody_can_accept(shop: Workshop, rule: str) -> None:
+    of = Source("raw", files("data/*.csv"), on_change=rule)
+    shop.write("data/a.csv", "n\n1\n")
+    before = shop.land(of)
+    shop.write("data/b.csv", "n\nx\n")
+    seen = shop.look(of)
+    assert seen is not None
+    [found] = of.foresee(seen, before, Outside(shop.folder, shop.stores))
+    assert found.text.endswith("in data/b.csv, which stops until it is mended or its type is declared")
+    (shop.folder / "data/a.csv").unlink()
+    alone = shop.look(of)
+    assert alone is not None
+    [found] = of.foresee(alone, before, Outside(shop.folder, shop.stores))
+    assert found.text.endswith(
+        "is String in data/b.csv" + (", which stops until it is accepted" if rule == "widen" else "")
+    )
+
+
 def test_a_renamed_column_names_both(shop: Workshop) -> None:
     assert told(shop, "b.csv", "number,s_\n1,x\n")[-1][1] == ("number",)
     [first, *_] = told(shop, "b.csv", "n,ss\n1,x\n")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from headrace.ports.canonical import digest_of
 from headrace.ports.outside import Foreseen
 from headrace.ports.records import Decision, Outcome
-from headrace.sources.changes import ON_CHANGE, Level, among, changes, recorded, stops
+from headrace.sources.changes import ON_CHANGE, Level, among, changes, recorded, stops, together
 from headrace.sources.peeking import foreseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from headrace.ports.outside import Outside
     from headrace.ports.records import Batch, Version
@@ -113,11 +114,15 @@ def foretold(
     seen = {batch.id: found for batch in new if (found := of.peek(batch, outside)) is not None}
     wrong = [Foreseen(f"stops: {each.error}".partition("\n")[0]) for each in seen.values() if each.error is not None]
     facts = before.manifest.facts
-    coming = changes(recorded(facts), recorded(foreseen(before, identity, seen)))
-    return [*wrong, *(_foreseen(change, on_change) for change in coming)]
+    after = recorded(foreseen(before, identity, seen))
+    apart = {name for name, column in after.items() if together(column.kinds) is None}
+    return [*wrong, *(_foreseen(change, on_change, apart) for change in changes(recorded(facts), after))]
 
 
-def _foreseen(change: Change, on_change: str) -> Foreseen:
+def _foreseen(change: Change, on_change: str, apart: AbstractSet[str]) -> Foreseen:
+    """A change in words; the types of the columns `apart` do not go together in one version, whoever accepts it."""
     columns = (change.column, *((change.after,) if change.what == "renamed" else ()))
     stop = ", which stops until it is accepted" if stops(change, on_change) else ""
+    if change.what == "type" and change.column in apart:
+        stop = ", which stops until it is mended or its type is declared"
     return Foreseen(f"{change.level.value}: {change}{stop}", columns)

@@ -23,7 +23,10 @@ _FIX_YEARS = "Write null where there is no time, and times of the years 1 to 999
 _FIRST_DAY, _DAY_AFTER = -719_162, 2_932_897
 """1 January of the year 1 and of the year 10000, in days since 1970."""
 _DAY = {"ms": 86_400_000, "us": 86_400_000_000}
-_FIX_NANOSECONDS = "Round the column to microseconds where the file is written."
+_FIX_NANOSECONDS = (
+    "Round the column to microseconds where the file is written. The old type INT96 of Parquet seems to hold such "
+    "fractions before 1678 and after 2261: write it as TIMESTAMP_MICROS."
+)
 
 
 def dtype(text: str) -> pl.DataType:
