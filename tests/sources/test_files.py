@@ -131,6 +131,17 @@ def test_a_folder_that_may_not_be_read(open_folder: Path) -> None:
     assert (error.code, error.what) == ("HR302", "data cannot be read: Permission denied")
 
 
+def test_a_file_with_several_names_is_one(tmp_path: Path) -> None:
+    for name in ("2024-01.csv", "copy.csv", "in/b.csv"):
+        write(tmp_path, f"data/{name}")
+    (tmp_path / "data/latest.csv").symlink_to("2024-01.csv")
+    (tmp_path / "data/in/circle").symlink_to("../in")
+    (tmp_path / "data/hard.csv").hardlink_to(tmp_path / "data/copy.csv")
+    (tmp_path / "data/elsewhere.csv").symlink_to(write(tmp_path, "other/c.csv"))
+    names = ["2024-01.csv", "copy.csv", "elsewhere.csv", "hard.csv", "in/b.csv"]
+    assert [batch.id for batch in observed(files("data/**/*.csv"), tmp_path)] == [f"data/{name}" for name in names]
+
+
 def test_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to("nothing")
     error = refused(tmp_path, "*.csv")

@@ -145,7 +145,7 @@ class Files(FileSpec, Origin):
             file = _file(path, each)
             if file is not None:
                 found[path.removeprefix(folder)] = file
-        return {name: found[name] for name in sorted(found)}
+        return _once({name: found[name] for name in sorted(found)}, folder)
 
     def _hint(self, root: Path) -> str:
         """What the user probably meant: the folder of nearly this name, or the files that are there instead."""
@@ -221,6 +221,17 @@ def declared_type(name: str, kind: ColumnType, of: str = "files") -> pl.DataType
     if isinstance(declared, pl.Null):
         raise HeadraceError("HR318", f"{of}(schema={{{name!r}: {kind!r}}})")
     return declared
+
+
+def _once(found: dict[str, os.stat_result], folder: str) -> dict[str, os.stat_result]:
+    """The files, each by one of its names: links may lead to a file that matches itself, or around in a circle."""
+    if len({(file.st_dev, file.st_ino) for file in found.values()}) == len(found):
+        return found
+    names: dict[str, list[str]] = {}
+    for name in found:
+        names.setdefault(os.path.realpath(os.path.join(folder, name)), []).append(name)  # noqa: PTH118 - there may be many
+    own = {min(same, key=lambda name: (not real.endswith(name), len(name))) for real, same in names.items()}
+    return {name: file for name, file in found.items() if name in own}
 
 
 def _file(path: str, name: str) -> os.stat_result | None:
