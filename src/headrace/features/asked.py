@@ -1,8 +1,8 @@
 """Which rows of a view labels can see, told roughly while rows are read: what nobody sees is not sorted, nor kept.
 
 Time is cut into buckets, a few to the longest window, and each label marks those that its window reaches, for its
-entity. Marks are places in one table, found by hash. A row is kept where its place is marked. As different entities
-may meet in one place, some rows are kept that nobody sees; none is lost that somebody does.
+entity. Marks are bits in one table, found by hash. A row is kept where its bit is set. As different entities may
+meet in one place, some rows are kept that nobody sees; none is lost that somebody does.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     Hashes = npt.NDArray[np.uint64]
-    Flags = npt.NDArray[np.bool_]
     Positions = npt.NDArray[np.int64]
 
-_SPARSE = 8
-"""So many places there are for each mark, as far as the table may grow."""
-_DENSE = 2
+_BLOCK, _IN_BLOCK = 3, 7
+"""The bits of a bucket's number below that of its block, and the mask that leaves them."""
+_SPARSE = 16
+"""So many places there are for each label, as far as the table may grow."""
+_DENSE = 4
 """With fewer the table would keep nearly all rows, and is not made."""
 _LEAST_BITS, _MOST_BITS = 16, 26
 
@@ -36,10 +37,9 @@ class Asked:
         self._kinds = entities.dtypes
         self._end = int(cutoffs.max()) if len(cutoffs) else None
         self._first = int(cutoffs.min()) - over if len(cutoffs) and over is not None else None
-        marks = _Marks(len(cutoffs), over)
-        self._marks = None if marks.dense else marks
-        if self._marks is not None:
-            self._marks.add(entities.select(self._hash(entities.columns)).to_series().to_numpy(), cutoffs)
+        self._marks = None
+        if 0 < _DENSE * len(cutoffs) <= 2 ** _bits(len(cutoffs)):
+            self._marks = _Marks(entities.select(self._hash(entities.columns)).to_series().to_numpy(), cutoffs, over)
 
     def rows(self, entity: Sequence[str], time: pl.Expr) -> pl.Expr:
         """Whether somebody may see a row, by the columns that name its entity and its time, which may be null."""
@@ -64,44 +64,49 @@ class Asked:
 
 
 class _Marks:
-    """The table of marks for so many labels."""
+    """The table of what labels reach: a bit for each bucket of time, eight of them in a byte, a block."""
 
-    def __init__(self, labels: int, over: int | None) -> None:
+    def __init__(self, hashes: Hashes, cutoffs: Positions, over: int | None) -> None:
         import numpy as np
+        import polars as pl
 
-        # A bucket is more than a quarter of the window and at most half of it. Without a window there are two: the
-        # times before 1970, which are negative, and all others.
-        self._over = over
-        self._shift = 63 if over is None else max(over.bit_length() - 2, 0)
-        self._reach = 2 if over is None else (over >> self._shift) + 2
-        bits = min(max((_SPARSE * self._reach * labels).bit_length(), _LEAST_BITS), _MOST_BITS)
-        self.dense = 2**bits < _DENSE * self._reach * labels
-        self._down = np.uint64(64 - bits)
-        self._table: Flags = np.zeros(0 if self.dense else 2**bits, dtype=np.bool_)
-
-    def add(self, hashes: Hashes, cutoffs: Positions) -> None:
-        """Mark what labels reach."""
-        import numpy as np
-
-        for bucket in range(self._reach):
-            if self._over is None:
-                times = np.full(len(cutoffs), -bucket, dtype=np.int64)
-            else:
-                times = np.minimum(cutoffs - self._over + (bucket << self._shift), cutoffs - 1)
-            self._table[self._places(hashes, times)] = True
+        # A bucket is more than an eighth of the window and at most a quarter, so that a window lies in two blocks.
+        # Without a window there are two buckets: the times before 1970, which are negative, and all others.
+        self._shift = 63 if over is None else max(over.bit_length() - 3, 0)
+        first = np.full(len(cutoffs), -1) if over is None else (cutoffs - over) >> self._shift
+        reach = ((cutoffs - 1) >> self._shift) - first + 1
+        bits = _bits(len(cutoffs))
+        # Rows come nearly in the order of time. A block has its places next to each other, for the cache's sake.
+        blocks = first >> _BLOCK
+        near = bits - pl.Series(blocks).n_unique().bit_length()
+        self._far, self._near = np.uint64(64 - bits), np.uint64(64 - near)
+        self._table = np.zeros(2**bits, dtype=np.uint8)
+        marks = ((1 << reach) - 1) << (first & _IN_BLOCK)
+        for step in range(2):
+            places = self._places(hashes, blocks + step)
+            np.bitwise_or.at(self._table, places, (marks >> 8 * step).astype(np.uint8))
 
     def there(self, told: Sequence[pl.Series]) -> pl.Series:
         """Whether the places of hashes and times are marked."""
+        import numpy as np
         import polars as pl
 
         hashes, times = told
-        return pl.Series(self._table[self._places(hashes.to_numpy(), times.fill_null(0).to_numpy())])
+        buckets = times.fill_null(0).to_numpy() >> self._shift
+        marks = self._table[self._places(hashes.to_numpy(), buckets >> _BLOCK)]
+        marks >>= (buckets & _IN_BLOCK).astype(np.uint8)
+        return pl.Series((marks & 1).view(np.bool_))
 
-    def _places(self, hashes: Hashes, times: Positions) -> Positions:
-        """Where in the table an entity and the bucket of a time have their place."""
+    def _places(self, hashes: Hashes, blocks: Positions) -> Positions:
+        """Where in the table an entity and a block have their place."""
         import numpy as np
 
-        found = (times >> self._shift).view(np.uint64) * np.uint64(SPREAD)
-        found ^= hashes
-        found >>= self._down
+        found = blocks.view(np.uint64) * np.uint64(SPREAD)
+        found >>= self._far
+        found ^= hashes >> self._near
         return found.view(np.int64)
+
+
+def _bits(labels: int) -> int:
+    """How many bits number the places of a table for so many labels."""
+    return min(max((_SPARSE * labels).bit_length(), _LEAST_BITS), _MOST_BITS)
