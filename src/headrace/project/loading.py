@@ -69,7 +69,7 @@ def forget(folder: Path) -> None:
     """Drop the modules of the project in this folder, so that the next import reads their present code."""
     inside = [
         name
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()
         if (file := getattr(module, "__file__", None)) and _is_project_code(file, folder)
     ]
     for name in inside:
