@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from headrace.features.cores import in_parts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -67,11 +69,16 @@ def numbered(entities: pl.DataFrame, distinct: pl.DataFrame) -> Positions:
     ours, theirs = (pl.DataFrame({_HASH: _hashes(each)}).lazy() for each in (entities, distinct))
     pairs = ours.with_row_index(_POSITION).join(theirs.with_row_index(_NUMBER), on=_HASH)
     place, number = pairs.select(_POSITION, _NUMBER).collect()
-    columns = zip(entities.get_columns(), distinct.get_columns(), strict=True)
-    alike = [one.gather(place) == other.gather(number) for one, other in columns]
-    same = pl.select(pl.all_horizontal(alike).fill_null(value=False)).to_series()
+    same = np.empty(len(place), dtype=np.bool_)
+
+    def compare(part: slice) -> None:
+        columns = zip(entities.get_columns(), distinct.get_columns(), strict=True)
+        alike = [one.gather(place[part]) == other.gather(number[part]) for one, other in columns]
+        same[part] = pl.select(pl.all_horizontal(alike).fill_null(value=False)).to_series().to_numpy()
+
+    in_parts(len(place), compare)
     found = np.full(entities.height, -1, dtype=np.int64)
-    found[place.filter(same).to_numpy()] = number.filter(same).to_numpy()
+    found[place.to_numpy()[same]] = number.to_numpy()[same]
     return found
 
 
@@ -83,11 +90,19 @@ def _hashes(entities: pl.DataFrame) -> pl.Series:
 
 def _begins(entities: pl.DataFrame) -> Flags:
     """Which rows are of another entity than the one before."""
+    import numpy as np
     import polars as pl
 
     names = [pl.col(name) for name in entities.columns]
-    others = pl.any_horizontal(each.ne_missing(each.shift()) for each in names)
-    return entities.select(others | (pl.int_range(pl.len()) == 0)).to_series().to_numpy()
+    other = pl.any_horizontal(each.ne_missing(each.shift()) for each in names)
+    begins = np.ones(entities.height, dtype=np.bool_)
+
+    def compare(part: slice) -> None:
+        first = max(part.start, 1)
+        begins[first : part.stop] = entities[first - 1 : part.stop].select(other).to_series().to_numpy()[1:]
+
+    in_parts(entities.height, compare)
+    return begins
 
 
 def _by_name(entities: pl.DataFrame) -> Positions:

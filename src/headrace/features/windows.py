@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from headrace.errors import HeadraceError
+from headrace.features.cores import in_parts
 from headrace.features.grouping import entity_by_entity, numbered
 from headrace.features.moments import VISIBLE_AT
 from headrace.features.runs import alike, extremes, smaller
@@ -328,7 +329,12 @@ def _search(sorted_values: Positions, wanted: Positions, order: Positions) -> Po
     import numpy as np
 
     found = np.empty(len(wanted), dtype=np.int64)
-    found[order] = np.searchsorted(sorted_values, wanted[order], side="left")
+
+    def search(part: slice) -> None:
+        here = order[part]
+        found[here] = np.searchsorted(sorted_values, wanted[here], side="left")
+
+    in_parts(len(wanted), search)
     return found
 
 
