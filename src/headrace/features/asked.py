@@ -83,8 +83,14 @@ class _Marks:
         self._table = np.zeros(2**bits, dtype=np.uint8)
         marks = ((1 << reach) - 1) << (first & _IN_BLOCK)
         for step in range(2):
-            places = self._places(hashes, blocks + step)
-            np.bitwise_or.at(self._table, places, (marks >> 8 * step).astype(np.uint8))
+            self._mark(self._places(hashes, blocks + step), (marks >> 8 * step).astype(np.uint8))
+
+    def _mark(self, places: Positions, marks: npt.NDArray[np.uint8]) -> None:
+        """Set marks. Of those that meet in a place one gets there, and the others try again: `ufunc.at` is slower."""
+        while len(places):
+            self._table[places] |= marks
+            missed = (self._table[places] & marks) != marks
+            places, marks = places[missed], marks[missed]
 
     def there(self, told: Sequence[pl.Series]) -> pl.Series:
         """Whether the places of hashes and times are marked."""
