@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from headrace.ports.records import AttemptState, RunState
 from tests.support.projects import MODEL, ORDERS, Project, Recorder
 
 if TYPE_CHECKING:
-    from headrace.ports.records import Attempt, Run
+    from headrace.ports.records import Attempt, Run, Version
     from headrace.runtime.applied import Applied
 
 EXTRA = """
@@ -167,13 +167,20 @@ def test_two_runs_share_the_work(tmp_path: Path) -> None:
     assert any(line.startswith("waits extra for") for line in second.recorder.lines)
 
 
+def told(project: Project) -> Path:
+    """What the apply that was started says on stderr."""
+    return project.folder.parent / "stderr"
+
+
 def start(project: Project) -> subprocess.Popen[bytes]:
     """An apply in a process of its own, once its blocking step runs."""
     code = (
         "from headrace.project.workspace import Workspace; from headrace.runtime.observer import Observer\n"
         f"w = Workspace.open({str(project.folder)!r}); w.apply(w.question(), Observer())"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-X", "faulthandler", "-c", code]
+    with told(project).open("wb") as file:
+        process = subprocess.Popen(command, stderr=file)
     while not (project.folder / "tries").exists():
         assert process.poll() is None
         time.sleep(0.01)
@@ -237,12 +244,60 @@ def test_ctrl_c_leaves_a_true_record(tmp_path: Path) -> None:
     project = project_with(tmp_path, BLOCK)
     process = start(project)
     process.send_signal(signal.SIGINT)
-    process.wait(30)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # it tells where each of its threads stands
+        process.wait()
+        pytest.fail(told(project).read_text())
+    assert_cancelled(project)
+
+
+def assert_cancelled(project: Project) -> None:
     run, attempts = last_run(project)
     assert run.state is RunState.CANCELLED
     assert {attempt.node: attempt.state for attempt in attempts}["extra"] is AttemptState.CANCELLED
     with project.opened() as workspace:
         assert not workspace.ledger.leases()
+        assert set(run.summary["made"]) == {version.node for version in workspace.ledger.versions()}
+        assert set(run.summary["published"]) == set(workspace.ledger.snapshot(run.environment).pointers)
+
+
+class Impatient(Recorder):
+    """Presses Ctrl-C when a step begins or is made; where it shall get lost, as in a `__del__` that Python runs."""
+
+    def __init__(self, moment: str, *, lost: bool) -> None:
+        super().__init__()
+        self._moment = moment
+        self._lost = lost
+
+    def step_started(self, node: str, attempt: int) -> None:
+        super().step_started(node, attempt)
+        self._press(f"started {node}")
+
+    def step_made(self, version: Version) -> None:
+        self._press(f"made {version.node}")
+
+    def _press(self, moment: str) -> None:
+        if moment == self._moment:
+            with suppress(KeyboardInterrupt) if self._lost else nullcontext():
+                signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_no_ctrl_c_is_lost(tmp_path: Path, lost: bool) -> None:
+    project = project_with(tmp_path, BLOCK)
+    with pytest.raises(KeyboardInterrupt):
+        project.apply(observer=Impatient("started extra", lost=lost))
+    assert_cancelled(project)
+
+
+def test_what_is_noted_when_ctrl_c_comes_is_recorded(tmp_path: Path) -> None:
+    project = project_with(tmp_path, BLOCK)
+    with pytest.raises(KeyboardInterrupt):
+        project.apply(observer=Impatient("made orders", lost=False))
+    assert_cancelled(project)
+    assert last_run(project)[0].summary["made"] == ["raw", "orders"]
 
 
 def test_a_run_can_be_cancelled_from_outside(tmp_path: Path) -> None:

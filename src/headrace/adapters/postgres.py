@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from headrace.errors import HeadraceError
+from headrace.ports.interrupts import Unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +125,7 @@ class PostgresDatabase:
     @contextmanager
     def writing(self) -> Iterator[PostgresConnection]:
         """An exclusive transaction, durable when the block ends."""
-        with self._turn:
+        with Unbroken(), self._turn:
             self._writer = self._begun(self._writer, "BEGIN")
             connection = PostgresConnection(self._writer, self._where)
             try:

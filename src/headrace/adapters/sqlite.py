@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.adapters.durable import Folders, sync_folder
 from headrace.adapters.mounts import on_network
 from headrace.errors import HeadraceError
+from headrace.ports.interrupts import Unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -140,7 +141,7 @@ class SqliteDatabase:
     def writing(self) -> Iterator[SqliteConnection]:
         """An exclusive transaction, on the disk when the block ends."""
         connection = SqliteConnection(self._writer, self._path)
-        with self._turn:
+        with Unbroken(), self._turn:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
                 connection.run("BEGIN IMMEDIATE")

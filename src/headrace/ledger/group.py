@@ -11,6 +11,7 @@ from threading import Condition
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
+from headrace.ports.interrupts import Unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,9 +46,10 @@ class Group:
     def submit(self, items: Sequence[Item]) -> list[Answer]:
         """Have items committed; returns when they are durable."""
         request = Request(items)
-        group = self._join(request)
-        if group:
-            self._lead(group, request)
+        with Unbroken():  # a leader that is cut off would leave all others waiting for it, itself later included
+            group = self._join(request)
+            if group:
+                self._lead(group, request)
         if request.error is not None:
             raise request.error
         return request.answers

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from headrace.errors import Cancelled, HeadraceError
 from headrace.ports.clock import stamp
 from headrace.ports.failpoints import failpoint
+from headrace.ports.interrupts import Noticed, Unbroken
 from headrace.ports.ledger import (
     AddDecision,
     AddVersion,
@@ -72,29 +73,29 @@ class Engine:
         self._foreign: dict[str, float] = {}
         self._tally = Tally()
         self._next_look = 0.0
+        self._interrupts = Noticed()
 
     def apply(self) -> Applied:
         """Apply the plan. A failed step is reported, not raised; cancellation and a broken ledger are raised."""
-        around = self._around
-        items: list[Item] = [StartRun(self._run)]
-        if self._plan.creates:
-            items = [*self._creations(), *items]
-        self._write(*items)
-        around.observer.run_started(self._run.id, self._plan)
         try:
-            conflict = self._loop()
+            with self._interrupts:
+                self._write(*self._creations(), StartRun(self._run))
+                self._around.observer.run_started(self._run.id, self._plan)
+                applied = self._applied(self._loop())
+                state = RunState.FAILED if self._tally.failed else RunState.DONE
+                self._write(EndRun(self._run.id, state, applied.summary()))
         except BaseException as error:
-            self._abort(error)
+            with Unbroken():
+                self._abort(error)
             raise
         finally:
-            around.turned(going=False)
-        state = RunState.FAILED if self._tally.failed else RunState.DONE
-        applied = self._applied(conflict)
-        self._write(EndRun(self._run.id, state, applied.summary()))
+            self._around.turned(going=False)
         return applied
 
     def _creations(self) -> list[Item]:
-        """The environment, after the one that it branches from: that one may be as new, and empty."""
+        """A new environment, after the one that it branches from: that one may be as new, and empty."""
+        if not self._plan.creates:
+            return []
         base = [CreateEnvironment(self._plan.base)] if self._plan.base is not None else []
         return [*base, CreateEnvironment(self._plan.environment, self._plan.base)]
 
@@ -131,17 +132,13 @@ class Engine:
 
     def _turn(self, events: Sequence[Event]) -> None:
         """Record what happened and begin what may begin, by one durable write."""
-        items: list[Item] = []
-        for event in events:
-            items += self._note(event)
-        self._take_decisions()
-        wanted = self._startable()
-        leases = [TakeLease(self._run.environment, name, self._run.owner, self._run.id) for name in wanted]
-        if not items and not leases:
-            self._start_decisions()
-            return
-        answers = self._around.ledger.write(*items, *leases)
-        self._keep_first_versions(items, answers[: len(items)])
+        with Unbroken():  # what is noted is recorded
+            items = [item for event in events for item in self._note(event)]
+            self._take_decisions()
+            wanted = self._startable()
+            leases = [TakeLease(self._run.environment, name, self._run.owner, self._run.id) for name in wanted]
+            answers = self._around.ledger.write(*items, *leases)
+            self._keep_first_versions(items, answers[: len(items)])
         for name, answer in zip(wanted, answers[len(items) :], strict=True):
             self._begin_or_wait(name, answer.get())
         self._start_decisions()
@@ -164,7 +161,6 @@ class Engine:
     def _note_made(self, event: Finished, manifest: Manifest, running: _Running) -> list[Item]:
         version = self._version(self._board.steps[event.node].node, manifest, event.seconds)
         self._versions[version.key] = version
-        self._tally.made.append(event.node)
         self._board.made(event.node, free=not self._decision_keys(event.node))
         self._around.observer.step_made(version)
         return [AddVersion(version, running.lease), *self._ended(running, AttemptState.DONE)]
@@ -200,6 +196,7 @@ class Engine:
             value = answer.get()
             if isinstance(item, AddVersion):
                 self._versions[item.version.key] = cast("Version", value)
+                self._tally.made.append(item.version.node)
 
     # ------------------------------------------------------------------ beginning a step
 
@@ -348,23 +345,29 @@ class Engine:
             if wave == self._plan.waves[0]:
                 moves += [PointerMove(name, self._plan_pointer(name), None) for name in self._plan.removed]
             if moves and not self._plan.beside:
-                failpoint("publish.move.before")
-                [answer] = self._around.ledger.write(
-                    MovePointers(self._plan.environment, moves, "apply", run=self._run.id)
-                )
-                if answer.error is not None and answer.error.code in ("HR602", "HR604"):
-                    return answer.error
-                answer.get()
-                failpoint("publish.move.after")
-                self._tally.published += [move.node for move in moves]
-                self._around.observer.published(moves)
+                with Unbroken():  # what went out is told in the record
+                    if conflict := self._move(moves):
+                        return conflict
             self._board.published(wave)
+        return None
+
+    def _move(self, moves: Sequence[PointerMove]) -> HeadraceError | None:
+        """Move pointers in one transaction; answers the conflict, where another run published first."""
+        failpoint("publish.move.before")
+        [answer] = self._around.ledger.write(MovePointers(self._plan.environment, moves, "apply", run=self._run.id))
+        if answer.error is not None and answer.error.code in ("HR602", "HR604"):
+            return answer.error
+        answer.get()
+        failpoint("publish.move.after")
+        self._tally.published += [move.node for move in moves]
+        self._around.observer.published(moves)
         return None
 
     def _plan_pointer(self, name: str) -> str | None:
         return self._around.ledger.snapshot(self._plan.environment).pointers.get(name)
 
     def _look_for_cancellation(self) -> None:
+        self._interrupts.look()
         now = self._around.clock.monotonic()
         if now < self._next_look:
             return

@@ -179,7 +179,11 @@ class ProcessExecutor:
             message = "the executor is closed"
             raise RuntimeError(message)
         if not self._ready:
-            error = self._answer(control)
+            try:
+                error = self._answer(control)
+            except KeyboardInterrupt:
+                self.close()  # it may have read half of the answer
+                raise
             if error is not None:
                 raise error
             self._ready = True
