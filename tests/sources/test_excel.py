@@ -36,6 +36,11 @@ def test_declared_types() -> None:
     assert (error.code, error.what) == ("HR311", "f.xlsx, row 4: '1.5' in column 'n' is no Int64")
 
 
+def test_a_text_with_zeros_before_a_number_is_a_text() -> None:
+    frame = parsed("f.xlsx", workbook({"a": [["zip"], ["00123"], ["90210"]]}))
+    assert frame["zip"].to_list() == ["00123", "90210"]
+
+
 def test_which_sheet() -> None:
     book = workbook({"one": [["n"], [1]], "two": [["n"], [2]]})
     assert parsed("f.xlsx", book, sheet="two")["n"].to_list() == [2]

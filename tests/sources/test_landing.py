@@ -43,10 +43,16 @@ CELLS = (
     "9007199254740993.5",
     "é",
     "NaN",
+    "0",
+    "-0.5",
+    "007",
+    "-007",
+    "00.5",
+    " 05",
 )
 TWO_AT_ONCE = {"HR316", "HR330"}
 """Where a file has both mistakes, in two columns, the one that is met first is told."""
-QUOTED = ('"a,b"', '"two\nlines"', '"say ""hi"""')
+QUOTED = ('"05"', '"a,b"', '"two\nlines"', '"say ""hi"""')
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ ANY = files("*.csv")
 class Declared(TypedDict, total=False):
     schema: Mapping[str, Any]
     null_values: Sequence[str]
+    separator: str
+    quote: str | None
 
 
 def parsed(text: str | bytes, **declared: Unpack[Declared]) -> pl.DataFrame:
@@ -58,12 +60,52 @@ def refused(content: bytes, name: str = "f.csv", **declared: Unpack[Declared]) -
         (["2024-02-29", "2024-02-29T00:00:00"], ["2024-02-29", "2024-02-29T00:00:00"], pl.String()),
         (["2024-02-29", ""], [date(2024, 2, 29), None], pl.Date()),
         (["2016-12-31T23:59:60Z"], ["2016-12-31T23:59:60Z"], pl.String()),
+        (["12", "00123", ""], ["12", "00123", None], pl.String()),
+        (["1.5", "00123"], ["1.5", "00123"], pl.String()),
+        (["5", "-05"], ["5", "-05"], pl.String()),
+        (["00"], ["00"], pl.String()),
+        (["00.5"], ["00.5"], pl.String()),
+        (["007", "9" * 50], ["007", "9" * 50], pl.String()),
+        (["00000000000000000000123"], ["00000000000000000000123"], pl.String()),
+        (["0", "-0", "10"], [0, 0, 10], pl.Int64()),
+        (["0", "0.5", "-0.25"], [0.0, 0.5, -0.25], pl.Float64()),
+        (["05:30", "06:30"], ["05:30", "06:30"], pl.String()),
     ],
 )
 def test_types_are_inferred_from_every_row(values: Sequence[str], expected: list[object], kind: pl.DataType) -> None:
     frame = parsed("a,b\n" + "".join(f"{value},x\n" for value in values))
     assert frame.schema["a"] == kind
     assert frame["a"].to_list() == expected
+
+
+@pytest.mark.parametrize("place", ["first", "last", "only"])
+@pytest.mark.parametrize("options", [{}, {"separator": ";"}, {"separator": "\t", "quote": None}])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_zero_before_a_number_is_seen_wherever_it_stands(place: str, options: dict[str, Any], end: str) -> None:
+    mark = options.get("separator", ",")
+    rows = {"first": ("z", "1", "x"), "last": ("1", "x", "z"), "only": ("z",)}[place]
+    zips = ["12345"] * 500 + ["00123"] + ["54321"] * 500
+    for values in (zips, zips[:501], zips[500:]):
+        lines = [mark.join(f"c{at}" for at in range(len(rows)))]
+        lines += [mark.join(rows).replace("z", value) for value in values]
+        for text in (end.join(lines), end.join(lines) + end):
+            assert parsed(text, **options).get_column(f"c{rows.index('z')}").to_list() == values
+
+
+def test_a_zero_in_quotation_marks_before_a_number() -> None:
+    frame = parsed('a,b,c\n"12","x, y",1\n"00123","z",2\n')
+    assert frame.schema == {"a": pl.String(), "b": pl.String(), "c": pl.Int64()}
+    assert frame["a"].to_list() == ["12", "00123"]
+
+
+def test_a_text_that_stands_for_no_value_may_begin_with_a_zero() -> None:
+    assert parsed("a,b\n1,000\n2,3\n", null_values=("000",))["b"].to_list() == [None, 3]
+
+
+@pytest.mark.parametrize(("kind", "value"), [(int, 123), (float, 123.0), (pl.Decimal(9, 2), Decimal("123.00"))])
+def test_a_declared_number_may_have_zeros_before_it(kind: Any, value: object) -> None:  # noqa: ANN401
+    assert parsed("a,b\n00123,x\n-7,y\n", schema={"a": kind})["a"][0] == value
+    assert parsed("a,b\n00.5,x\n", schema={"a": float})["a"].to_list() == [0.5]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,21 @@ def test_numbers_in_one_file_and_text_in_another(shop: Workshop) -> None:
     assert shop.rows(declared, shop.land(declared))["n"].to_list() == ["1", "x"]
 
 
+def test_zeros_before_numbers_in_a_later_file(shop: Workshop) -> None:
+    shop.write("data/a.csv", "id,zip\n1,90210\n")
+    version = shop.land(csv_source())
+    assert version.manifest.facts["schema"]["zip"] == "Int64"
+    shop.write("data/b.csv", "id,zip\n1,90210\n2,00123\n")
+    with pytest.raises(HeadraceError) as caught:
+        shop.land(csv_source())
+    said = "column 'zip' is Int64 in data/a.csv and String in data/b.csv: '00123' in line 3"
+    assert (caught.value.code, caught.value.what) == ("HR314", said)
+    assert shop.live["raw"][-1] == version
+    for kind, zips in ((pl.String, ["90210", "90210", "00123"]), (pl.Int64, [90210, 90210, 123])):
+        declared = Source(str(kind), files("data/*.csv", schema={"zip": kind}))
+        assert shop.rows(declared, shop.land(declared))["zip"].to_list() == zips
+
+
 def test_settings_say_how_files_are_parsed_and_not_where_they_lie() -> None:
     one, other = Source("raw", files("a/*.csv")), Source("raw", files("b/*.csv.gz"))
     assert canonical(one.settings()) == canonical(other.settings())

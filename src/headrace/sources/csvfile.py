@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from headrace.errors import HeadraceError
-from headrace.sources.declared import WHOLE, declared, large, refuse_inexact, refuse_missing
+from headrace.sources.declared import PADDED, WHOLE, declared, large, refuse_inexact, refuse_missing
+from headrace.sources.padded import suspects
 from headrace.sources.records import plain_records, records
 from headrace.sources.texts import last_end, text_of
 from headrace.sources.times import by_value, dates, moments, recognised
@@ -112,7 +113,7 @@ def _of_type(column: pl.Series, kind: pl.DataType) -> pl.Series:
 
 def _read(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.DataFrame:
     """Parse the text: numbers and truth values inferred from all rows, the rest and what is declared as text."""
-    frame = _parsed(name, lines, spec, tuple(spec.schema), types)
+    frame = _kept(name, lines, spec, types)
     for each in frame if types is None else ():
         if isinstance(each.dtype, pl.Int128):
             raise _beyond(name, lines, each, pl.Int64())
@@ -122,6 +123,24 @@ def _read(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.
         for column in inexact:
             numbers = frame.get_column(column)
             refuse_inexact(name, numbers, texts.get_column(column), lambda row: f"line {lines.line(row)}")
+    return frame
+
+
+def _kept(name: str, lines: Records, spec: FileSpec, types: Types | None) -> pl.DataFrame:
+    """The text parsed, and a column as texts where a number would not keep a zero before it.
+
+    Raises:
+        OtherTypesError: Such a column is one of numbers, by `types`.
+    """
+    frame = _parsed(name, lines, spec, tuple(spec.schema), types)
+    numbers = [each.name for each in frame if each.dtype.is_numeric() and each.name not in spec.schema]
+    suspected = suspects(lines, spec.dialect, numbers)
+    if suspected:
+        texts = _parsed(name, lines, spec, (*spec.schema, *suspected), types)
+        padded = [each.name for each in texts.select(suspected) if each.str.contains(PADDED).any()]
+        if padded and types is not None:
+            raise OtherTypesError
+        frame = frame.with_columns(texts.select(padded))
     return frame
 
 
@@ -147,7 +166,7 @@ def _parsed(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...], t
         if types is not None and first.startswith("could not parse"):
             raise OtherTypesError from None
         if types is None and "`i128`" in first:
-            raise _longest(name, lines, spec, texts) from None
+            return _without_long(name, lines, spec, texts)
         raise HeadraceError("HR311", f"{name}: {first}") from None
     return _named(name, lines, frame)
 
@@ -164,12 +183,19 @@ def _named(name: str, lines: Records, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _longest(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -> HeadraceError:
-    """The first whole number that no type holds at all; Polars does not say where it stands."""
+def _without_long(name: str, lines: Records, spec: FileSpec, texts: tuple[str, ...]) -> pl.DataFrame:
+    """The text parsed, where some whole numbers are too long for any type, and zeros before others make them texts.
+
+    Raises:
+        HeadraceError: HR316 for the first one that is none; Polars does not say where it stands.
+    """
     frame = _parsed(name, lines, spec, tuple(called for called in lines.names if called), None)
     numbers = [column for column in frame if column.name not in texts and column.str.contains(WHOLE).all()]
+    padded = [column.name for column in numbers if column.str.contains(PADDED).any()]
+    if padded:
+        return _parsed(name, lines, spec, (*texts, *padded), None)
     long = [column for column in numbers if column.cast(pl.Int128, strict=False).null_count() > column.null_count()]
-    return _beyond(name, lines, long[0], pl.Int128())
+    raise _beyond(name, lines, long[0], pl.Int128())
 
 
 def _beyond(name: str, lines: Records, column: pl.Series, kind: pl.DataType) -> HeadraceError:
@@ -188,7 +214,7 @@ def text_types(name: str, text: Text, spec: FileSpec) -> dict[str, pl.DataType]:
     """The types of the columns of a text, each as if it stood alone; Null where a column has no value."""
     lines = plain_records(name, text, spec.dialect) or records(name, text, spec.dialect)
     found = {}
-    for column in _parsed(name, lines, spec, tuple(spec.schema), None):
+    for column in _kept(name, lines, spec, None):
         kind = recognised(column).dtype if column.dtype == pl.String else column.dtype
         found[column.name] = pl.Null() if column.null_count() == column.len() else kind
     return {**found, **spec.schema}

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _TRUTH = {"true": True, "false": False}
 WHOLE = r"^[+-]?\d+$"
+PADDED = r"^\s*[+-]?0\d"
+"""A text that a parser takes for a number and that a number does not keep: 00123 is a code that somebody gave."""
 _NUMBER = r"\d"
 _MANYWHOLE = r"^[+-]?[\d.,]{17,}"
 """A number of up to 15 digits comes back from a 64-bit float as it was written."""

@@ -184,7 +184,7 @@ def files(
 
     Args:
         pattern: The files; `*` stands for any part of a name, `**` for any folders.
-        schema: Types of columns that are not to be inferred, such as ``{"zip": pl.String}`` to keep leading zeros.
+        schema: Types of columns that are not to be inferred, such as ``{"zip": pl.String}`` for codes made of digits.
         null_values: The texts of a CSV file that stand for no value. An empty field always does.
         **options: How a CSV file is written: `separator` (","), `quote` ('"', or None), `encoding` ("utf-8", "utf-16",
             "utf-16-le", "utf-16-be", "latin-1", "cp1252"), `header` (True; False with the columns in `names`),

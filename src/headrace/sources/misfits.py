@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
-from headrace.sources.declared import EXACT, converted
+from headrace.sources.declared import EXACT, PADDED, converted
 from headrace.sources.types import dtype
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ def misfit(column: pl.Series, kind: str) -> int:
     """The first row whose value does not fit a type; the first one with a value where all of them would."""
     import polars as pl
 
-    texts = column.cast(pl.String)
-    unfit = converted(texts, dtype(kind)).is_null() & texts.is_not_null()
+    texts, wanted = column.cast(pl.String), dtype(kind)
+    unfit = converted(texts, wanted).is_null() & texts.is_not_null()
+    if wanted.is_numeric() and column.dtype == pl.String:
+        unfit |= texts.str.contains(PADDED).fill_null(value=False)
     return int((unfit if unfit.any() else texts.is_not_null()).arg_max() or 0)
 
 
