@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RuleOfVersion:
-    """One rule of one version: how many rows broke it, or what was seen of the whole table, and whether it held."""
+    """One rule of one version: how many rows broke it, or what was seen of the whole table, and whether it held.
 
-    passed: bool
+    Rows that earlier code made may never have been asked (`unasked`); where none was, nobody knows (`passed` is None).
+    """
+
+    passed: bool | None
     broken: int | None = None
     seen: str | None = None
+    unasked: int = 0
 
     def to_json(self) -> Json:
         """Plain data."""
-        found = {"passed": self.passed, "broken": self.broken, "seen": self.seen}
-        return {name: value for name, value in found.items() if value is not None}
+        if self.seen is not None:
+            return {"passed": self.passed, "seen": self.seen}
+        return {"passed": self.passed, "broken": self.broken, "unasked": self.unasked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +71,17 @@ def rule_history(ledger: Ledger, node: str, limit: int) -> RuleHistory:
 
 def _of(ledger: Ledger, version: Version) -> dict[str, tuple[str, RuleOfVersion]]:
     """By rule, what a breach does, and what became of it; of several decisions about the version the last one."""
-    found = {
-        each["rule"]: (each["on_breach"], RuleOfVersion(each["passed"], each.get("broken"), each.get("seen")))
-        for each in version.manifest.facts["results"]
-    }
+    found = {each["rule"]: (each["on_breach"], _recorded(each)) for each in version.manifest.facts["results"]}
     for decision in ledger.decisions([version.key]):
         warning = decision.facts.get("warned", ())
         for outcome in decision.outcomes:
             answer = "warn" if outcome.condition in warning else "decides"
             found[outcome.condition] = (answer, RuleOfVersion(outcome.passed, seen=outcome.seen))
     return found
+
+
+def _recorded(result: Json) -> RuleOfVersion:
+    return RuleOfVersion(result["passed"], result.get("broken"), result.get("seen"), result.get("unasked", 0))
 
 
 def checked_rows(version: Version) -> int:

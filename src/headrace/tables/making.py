@@ -15,7 +15,7 @@ from headrace.tables.conform import left_out
 from headrace.tables.contract import marked
 from headrace.tables.frames import call, collected, convert, to_lazy
 from headrace.tables.picking import left_of
-from headrace.tables.quarantine import keep_rows
+from headrace.tables.quarantine import asked_by, keep_rows
 from headrace.tables.results import row_results
 from headrace.tables.rules import FAIL, QUARANTINE
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace.ports.stores import Draft
     from headrace.tables.contract import Contract
     from headrace.tables.growing import Before, Grown
+    from headrace.tables.quarantine import Check
     from headrace.tables.shape import Shape
 
 EXAMPLES = 3
@@ -63,6 +64,11 @@ class Recipe:
             return Split(frame, frame.clear(), {})
         self.left_out.update(left_out(frame.columns, self.contract))
         return keep_rows(frame, self.contract, table=self.name, batch=batch, known=self.known, answer=self.answer)
+
+    def asked_by(self, rows: pl.DataFrame, found: Sequence[Check], batch: str) -> Split:
+        """Rows as the contract has them, split by some of its rules alone."""
+        assert self.contract is not None  # noqa: S101 - rules are those of a contract
+        return asked_by(rows, found, self.contract, batch=batch, answer=self.answer)
 
 
 def refuse_different(name: str, splits: Sequence[Split], batches: Sequence[str | None]) -> None:

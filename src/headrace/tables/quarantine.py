@@ -27,7 +27,7 @@ _NONE: Mapping[str, pl.Series] = {}
 class Check:
     """One rule of one row: its text, its column or columns, and the expression that is true for a breach, never null.
 
-    `on_breach` says what a breach does, where it is not what the table says.
+    `on_breach` says what a breach does, where it is not what the table says; `refers`: it asks for the key of a table.
     """
 
     text: str
@@ -36,6 +36,7 @@ class Check:
     value: pl.Expr
     on_breach: str | None = None
     needed: bool = False
+    refers: bool = False
 
     def answer(self, table: str) -> str:
         """What a breach does, where the table answers `table`: "quarantine", "fail" or "warn" (the row stays)."""
@@ -57,7 +58,8 @@ def check_of(statement: Statement, floats: Sequence[str], known: Mapping[str, pl
         breach = ~pl.col(names[0]).is_in(known[names[0]].implode(), nulls_equal=False).fill_null(value=True)
     texts = [pl.col(name).cast(pl.String).fill_null("null") for name in names]
     value = texts[0] if len(texts) == 1 else pl.concat_str(texts, separator=", ")
-    return Check(statement.text, ", ".join(names), breach, value, statement.on_breach, statement.needed)
+    refers = statement.references is not None
+    return Check(statement.text, ", ".join(names), breach, value, statement.on_breach, statement.needed, refers)
 
 
 def split(
@@ -97,7 +99,13 @@ def keep_rows(
     does not say: a row that breaks none but rules that warn stays. It counts for them like any other.
     """
     typed = conformed(frame.lazy().collect(), contract, table)
-    found = checks(contract, known)
+    return asked_by(typed, checks(contract, known), contract, batch=batch, answer=answer)
+
+
+def asked_by(
+    typed: pl.DataFrame, found: Sequence[Check], contract: type[Contract], *, batch: str | None, answer: str
+) -> Split:
+    """Rows of a contract, split by these of its rules alone."""
     if not found:
         return Split(_without_nan(typed, contract, answer), _reasons(typed.clear(), [], batch), {})
     masks = typed.select(check.breach.alias(str(n)) for n, check in enumerate(found))

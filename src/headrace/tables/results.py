@@ -54,7 +54,7 @@ def warnings_of(results: list[dict[str, Json]]) -> list[str]:
     return [
         f"{each['rule']}: {each['seen']}" if "seen" in each else f"{each['rule']}: {each['broken']:,} rows"
         for each in results
-        if each["on_breach"] == WARN and not each["passed"]
+        if each["on_breach"] == WARN and each["passed"] is False
     ]
 
 

@@ -11,7 +11,7 @@ from headrace.ports.mappings import differences
 from headrace.ports.records import Manifest, Observation
 from headrace.ports.stores import Change
 from headrace.sources.source import Source
-from headrace.tables.bases import base_of, mended_of
+from headrace.tables.bases import base_of, fitting, mended_of, same_references
 from headrace.tables.contract import Contract, keys, references
 from headrace.tables.frames import wanted_frames
 from headrace.tables.layout import Layout
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.ports.work import Context, Step
     from headrace.tables.breaches import Split
     from headrace.tables.growing import Before, Delta, Grown
+    from headrace.tables.kept import Kept
     from headrace.tables.making import Recipe
     from headrace.tables.mending import Mending
     from headrace.tables.shape import Shape
@@ -66,9 +67,10 @@ class Table(TracedNode):
     """Rows made by the user's function out of the rows of the inputs; it can be called like the plain function.
 
     The facts of a version are `rows`, `new_rows`, `quarantined`, `new_quarantined`, `rules` (how many rows broke each),
-    `results` (what became of each rule), `measures` (what its rules of the whole table measured), `warnings` (of rules
-    that only warn), `columns`, `schema`, `input_schema`, of a contract with an event time `first_event` and
-    `last_event`, and of an incremental table `batches` (rows and quarantined rows of each).
+    `results` (what became of each rule, and of how many rows that stay of earlier code it was `unasked`), `kept` (which
+    rules those were asked), `measures` (what its rules of the whole table measured), `warnings` (of rules that only
+    warn), `columns`, `schema`, `input_schema`, of a contract with an event time `first_event` and `last_event`, and of
+    an incremental table `batches` (rows and quarantined rows of each).
     """
 
     kind: ClassVar[str] = "table"
@@ -227,13 +229,18 @@ class Table(TracedNode):
         Raises:
             HeadraceError: HR406 to HR408, HR411 to HR414, HR422, HR423, HR427, HR434 and HR484. Nothing is published.
         """
+        from headrace.tables.kept import kept_of
         from headrace.tables.making import facts_of, refuse, refuse_kept, told
         from headrace.tables.whole import whole
 
-        base = self._usable(step, context)
+        fits = fitting(self.name, self.contract, step, self._input_schema(context))
+        kept = kept_of(step.base, step.batches)
+        base = fits if fits is not None and same_references(self.contract, fits, step) else None
         before = None if base is None else self._before(base, step, context)
         made = None if before is None else self._grown(step, before, context)
-        if made is None:
+        if made is None and base is None and fits is not None and kept.marks:
+            made = self._asked_again(step, self._before(fits, step, context), kept, context)
+        elif made is None:
             refuse_kept(self.name, step.batches)
         if made is None and before is not None:
             context.log("made from all batches: new rows do not simply go with those that are there")
@@ -241,6 +248,7 @@ class Table(TracedNode):
         made = made or self._grown(step, None, context)
         assert made is not None  # noqa: S101 - all batches together can always be made
         facts = facts_of(made, self._shape(step), before)
+        facts.update(kept.facts(facts))
         refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
         facts.update(whole(self.name, self.contract, made, before, facts))
         outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
@@ -250,26 +258,6 @@ class Table(TracedNode):
         for batch, what in made.mended.items():
             context.log(f"{batch}: " + ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in what.items()))
         return Manifest(step.key, outputs, {**facts, "input_schema": self._input_schema(context)})
-
-    def _usable(self, step: Step, context: Context) -> Version | None:
-        """The base, where it goes together with what is made now."""
-        from headrace.tables.conform import schema_of_contract
-
-        base = step.base
-        if base is None or base.generation != step.generation or "layout" not in base.manifest.facts:
-            return None
-        if self.contract is not None and schema_of_contract(self.contract) != base.manifest.facts["schema"]:
-            return None
-        if self._referenced(dict(base.inputs)) != self._referenced(dict(step.inputs)):
-            return None
-        gone = [was for was, _ in differences(base.batches, step.batches).values() if was is not None]
-        if gone and mended_of(self.name, step.batches):
-            return None  # what a mended row mends may be gone
-        return base if base.manifest.facts["input_schema"] == self._input_schema(context) else None
-
-    def _referenced(self, inputs: Mapping[str, str]) -> Mapping[str, str | None]:
-        """The keys of the versions whose keys the contract references: where one moves, every row is asked again."""
-        return {each.name: inputs.get(each.name) for each in references(self.contract).values()}
 
     def _known(self, context: Context) -> Mapping[str, pl.Series]:
         """The keys of the tables that the contract references, by referring column."""
@@ -331,6 +319,15 @@ class Table(TracedNode):
         if found is not None:
             found.left_out = recipe.left_out
         return found
+
+    def _asked_again(self, step: Step, before: Before, kept: Kept, context: Context) -> Grown | None:
+        """Rows of earlier code as they are, the others made again, and all asked for the keys that are there now."""
+        from headrace.tables.kept import asked_again
+
+        recipe = self._recipe(context)
+        others = sorted(step.batches.keys() - kept.marks.keys())
+        made = dict(zip(others, self._splits(others, recipe, context), strict=True))
+        return asked_again(made, before, kept, recipe, self._shape(step))
 
     def _recipe(self, context: Context) -> Recipe:
         from headrace.tables.making import Recipe
