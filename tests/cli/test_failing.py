@@ -119,6 +119,12 @@ def test_a_run_whose_process_was_killed_is_found(project: Project) -> None:
     told = inside(project.folder, "doctor", code=5).out
     assert "left behind by a crash: " in told
     [run] = inside(project.folder, "runs", "--json").data
+    assert run["state"] == "crashed"
+    assert inside(project.folder, "logs", run["run"], "--json").data["run"]["state"] == "crashed"
+    assert f"! run {run['run']} crashed; the next apply goes on" in inside(project.folder, "status").out
+    [found] = inside(project.folder, "status", "--json").data
+    assert not found["runs"]
+    assert [each["run"] for each in found["crashed"]] == [run["run"]]
     assert headrace(project.folder, "cancel", run["run"]).out == f"Run {run['run']} is not at work: crashed.\n"
     (project.folder / "gate").unlink()
     headrace(project.folder, "apply")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ from typer import TyperException
 from typer.main import get_command
 
 from headrace.cli.main import VERBS, app
+from headrace.errors import catalogue
 from headrace.pipeline import Pipeline
 from headrace.project.settings import FILE, load
 from tests.cli import golden
@@ -112,6 +114,12 @@ def test_commands_exist(block: Block) -> None:
             assert all(f"\n{target}:" in (ROOT / "Makefile").read_text() for target in arguments)
         else:
             assert program in {"cd", "git"}, command.line
+
+
+@pytest.mark.parametrize("code", [code for code, entry in catalogue().items() if "`headrace " in entry.fix])
+def test_commands_that_an_error_names_exist(code: str) -> None:
+    for command in re.findall(r"`headrace ([^`]+)`", catalogue()[code].fix):
+        parse(words(command))
 
 
 def words(line: str) -> list[str]:

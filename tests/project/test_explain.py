@@ -14,6 +14,7 @@ from headrace.project.explain import batches, in_order, lineage, status, why
 if TYPE_CHECKING:
     from headrace.ports.ledger import Ledger
     from headrace.ports.records import Facts
+    from headrace.runtime.recovery import Owners
 
 
 def version(key: str, node: str, *inputs: tuple[str, str], facts: Facts | None = None, **more: object) -> Version:
@@ -26,6 +27,7 @@ RAW = version("r1", "raw", batches={"a.csv": "d1"}, facts={"batches": RECORDED})
 CLEAN = version("c1", "clean", ("raw", "r1"), run="run1", made_at="2024-01-01T00:00:00+00:00")
 MODEL = version("m1", "model", ("clean", "c1"), ("raw", "r1"))
 BETTER = version("m2", "model", ("clean", "c1"), ("raw", "r1"))
+OWNERS = cast("Owners", SimpleNamespace(alive=lambda _: True))
 RUN = Run("run1", "prod", "o", RunState.DONE, "2024-01-01T00:00:00+00:00")
 
 
@@ -65,23 +67,23 @@ def test_nodes_stand_in_order_of_work() -> None:
 
 def test_a_refusal_is_told_until_a_newer_candidate_passes() -> None:
     no, yes = decision("m2", "m1", passed=False), decision("m2", "m1", passed=True)
-    [found] = status(ledger(no))
+    [found] = status(ledger(no), OWNERS)
     assert [node.refused for node in found.nodes] == [None, None, no]
-    [found] = status(ledger(no, yes))
+    [found] = status(ledger(no, yes), OWNERS)
     assert [node.refused for node in found.nodes] == [None, None, None]
-    [found] = status(ledger(decision("m2", "m0", passed=False)))
+    [found] = status(ledger(decision("m2", "m0", passed=False)), OWNERS)
     assert [node.refused for node in found.nodes] == [None, None, None]
 
 
 def test_holds_are_told() -> None:
-    [found] = status(ledger(holds={"model": Hold("model", "rolled back", "")}))
+    [found] = status(ledger(holds={"model": Hold("model", "rolled back", "")}), OWNERS)
     assert [node.held for node in found.nodes] == [None, None, "rolled back"]
     assert found.to_json()["nodes"][2]["held"] == "rolled back"
 
 
 def test_an_unknown_environment() -> None:
     with pytest.raises(HeadraceError, match="HR609"):
-        status(ledger(), "prd")
+        status(ledger(), OWNERS, "prd")
 
 
 def test_why_tells_run_and_publication() -> None:

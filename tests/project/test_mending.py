@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -107,6 +108,23 @@ def test_every_kind_of_export_can_be_given_back(project: Project) -> None:
     file.write_text('{"rows": [')
     with project.opened() as workspace, pytest.raises(HeadraceError, match="HR3"):
         mend(workspace, Environment(workspace, "prod"), "orders", file)
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.csv", "m.parquet"])
+def test_an_infinite_number_stays_one(project: Project, name: str) -> None:
+    file = project.folder / "data" / "a.csv"
+    file.write_text(file.read_text().replace(",-2,", ",-inf,"))
+    project.edit('files("data/*.csv")', 'files("data/*.csv", schema={"amount": pl.Float64})')
+    project.apply()
+    found = aside(project)
+    assert found["amount"].to_list() == [-math.inf, -3.0]
+    made = give(project, name, found.with_columns(amount=pl.when(pl.col("amount") == -3).then(3.0).otherwise("amount")))
+    assert (made.rows, made.unchanged) == (1, 1)
+    (project.folder / made.batch).unlink()
+    give(project, name, found.with_columns(shop=pl.lit("z")))
+    project.apply()
+    assert aside(project)["amount"].to_list() == [-math.inf, -3.0]
+    assert aside(project)["shop"].to_list() == ["z", "z"]
 
 
 def test_mended_rows_that_mend_nothing_any_more_are_told(project: Project) -> None:

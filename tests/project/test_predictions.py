@@ -56,7 +56,7 @@ def test_a_plan_leaves_answers_alone(project: Project) -> None:
         before = pointer(workspace, "prod")
         plan = workspace.plan(workspace.question())
         assert (plan.to_do, plan.removed) == ((), ())
-        assert NODE in [node.node for node in status(workspace.ledger)[0].nodes]
+        assert NODE in [node.node for node in status(workspace.ledger, workspace.owners)[0].nodes]
     project.edit("FACTOR = 1", "FACTOR = 2")
     assert NODE not in project.apply().published
     with project.opened() as workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,14 @@ def schema_lines(schema: pl.Schema) -> list[str]:
 
 
 def frame_json(frame: pl.DataFrame) -> Json:
-    """Rows as a list of objects."""
-    return [plain(row) for row in frame.iter_rows(named=True)]
+    """Rows as a list of objects. JSON has no infinite numbers: they are the texts "inf" and "-inf"."""
+    numbers = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    infinite = [name for name in numbers if frame.get_column(name).is_infinite().any()]
+    return [plain({**row, **{name: _finite(row[name]) for name in infinite}}) for row in frame.iter_rows(named=True)]
+
+
+def _finite(value: float | None) -> float | str | None:
+    return str(value) if value is not None and math.isinf(value) else value
 
 
 def csv(frame: pl.DataFrame) -> str:

@@ -124,12 +124,13 @@ def _row(step: Step, verbs: Mapping[str, str]) -> _Row:
         step.reason,
         verb,
         "" if step.rows is None else f"{step.rows:,} rows",
-        "" if step.seconds is None else _cost(step.seconds),
+        "" if step.seconds is None else spelled_cost(step.seconds),
         details=[*step.details, *_growth(step)],
     )
 
 
-def _cost(seconds: float) -> str:
+def spelled_cost(seconds: float) -> str:
+    """What something is expected to take: "~2 s", "<1 s"."""
     spelled = spelled_seconds(seconds)
     return spelled if spelled.startswith("<") else f"~{spelled}"
 

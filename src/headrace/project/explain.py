@@ -10,6 +10,7 @@ from headrace.endpoints.rollout import is_step
 from headrace.errors import HeadraceError, suggestion
 from headrace.ports.records import RunState
 from headrace.runtime.environments import existing
+from headrace.runtime.recovery import crashed
 from headrace.sources.admission import acceptance_keys
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from headrace.ports.ledger import Ledger
     from headrace.ports.records import Decision, Json, PointerChange, Run, Snapshot, Version
+    from headrace.runtime.recovery import Owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,14 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """One environment: its nodes in order of work, and the runs that are at work on it."""
+    """One environment: its nodes in order of work, and the runs that are at work on it, or whose process is gone."""
 
     environment: str
     base: str | None
     nodes: tuple[NodeStatus, ...]
     runs: tuple[Run, ...]
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    crashed: tuple[Run, ...] = ()
 
     def to_json(self) -> Json:
         """Plain data."""
@@ -58,18 +61,23 @@ class EnvironmentStatus:
             "environment": self.environment,
             "base": self.base,
             "nodes": [node.to_json() for node in self.nodes],
-            "runs": [{"run": run.id, "owner": run.owner, "started_at": run.started_at} for run in self.runs],
+            "runs": [_run_json(run) for run in self.runs],
+            "crashed": [_run_json(run) for run in self.crashed],
             "excluded": {node: sorted(batches) for node, batches in self.excluded.items()},
         }
 
 
-def status(ledger: Ledger, environment: str | None = None) -> list[EnvironmentStatus]:
+def _run_json(run: Run) -> Json:
+    return {"run": run.id, "owner": run.owner, "started_at": run.started_at}
+
+
+def status(ledger: Ledger, owners: Owners, environment: str | None = None) -> list[EnvironmentStatus]:
     """Every environment, or one. Raises HR609 for an unknown one."""
     names = ledger.environments() if environment is None else [existing(ledger, environment).environment]
-    return [_status(ledger, ledger.snapshot(name)) for name in names]
+    return [_status(ledger, owners, ledger.snapshot(name)) for name in names]
 
 
-def _status(ledger: Ledger, snapshot: Snapshot) -> EnvironmentStatus:
+def _status(ledger: Ledger, owners: Owners, snapshot: Snapshot) -> EnvironmentStatus:
     live = ledger.live(sorted(set(snapshot.pointers.values())))
     versions = {node: live[key] for node, key in snapshot.pointers.items() if key in live}
     refusals = _refusals(ledger, snapshot)
@@ -82,8 +90,10 @@ def _status(ledger: Ledger, snapshot: Snapshot) -> EnvironmentStatus:
         )
         for node in in_order(versions)
     )
-    runs = tuple(ledger.runs(snapshot.environment, state=RunState.RUNNING))
-    return EnvironmentStatus(snapshot.environment, snapshot.base, nodes, runs, snapshot.excluded)
+    runs = ledger.runs(snapshot.environment, state=RunState.RUNNING)
+    gone = tuple(run for run in runs if crashed(run, owners))
+    at_work = tuple(run for run in runs if run not in gone)
+    return EnvironmentStatus(snapshot.environment, snapshot.base, nodes, at_work, snapshot.excluded, gone)
 
 
 def in_order(versions: Mapping[str, Version]) -> list[str]:

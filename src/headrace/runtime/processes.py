@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import storage_errors
 from headrace.errors import HeadraceError
+from headrace.ports.interrupts import Unbroken
 from headrace.runtime.jobs import Died, Progressed
 from headrace.runtime.link import Link
 from headrace.runtime.printed import salvage, spool_of
@@ -162,14 +163,16 @@ class ProcessExecutor:
             self.close()  # whoever comes next begins with a fresh one
             what = "the process that workers are forked from was ended"
             raise HeadraceError("HR704", what, fix="Apply again.") from error
-        self._workers.append(worker)
-        self._listening.register(worker.connection, selectors.EVENT_READ, worker)
+        with Unbroken():
+            self._workers.append(worker)
+            self._listening.register(worker.connection, selectors.EVENT_READ, worker)
         return worker
 
     def _end(self, worker: _Worker) -> None:
-        self._listening.unregister(worker.connection)
-        self._workers.remove(worker)
-        worker.kill()
+        with Unbroken():
+            self._listening.unregister(worker.connection)
+            self._workers.remove(worker)
+            worker.kill()
 
     def _loaded(self) -> socket.socket:
         """The control socket, once the project is loaded; raises what loading it raised."""

@@ -10,6 +10,7 @@ from headrace.ports.records import Attempt, AttemptState, RunState
 
 if TYPE_CHECKING:
     from headrace.ports.ledger import Ledger
+    from headrace.ports.records import Run
     from headrace.runtime.observer import Observer
 
 
@@ -23,11 +24,16 @@ class Owners(Protocol):
         """The owner as people know it: process, host, since when."""
 
 
+def crashed(run: Run, owners: Owners) -> bool:
+    """Whether the process of a run that has not ended is gone, which the next one that writes will record."""
+    return run.state is RunState.RUNNING and not owners.alive(run.owner)
+
+
 def recover(ledger: Ledger, owners: Owners, observer: Observer) -> list[str]:
     """Record every run whose owner is dead as crashed, with the steps that it was at. Answers the ids of those runs."""
-    crashed = []
+    found = []
     for run in ledger.runs(state=RunState.RUNNING):
-        if owners.alive(run.owner):
+        if not crashed(run, owners):
             continue
         tried = Counter(attempt.node for attempt in ledger.attempts(run.id))
         held = [lease for lease in ledger.leases(run.environment) if lease.run == run.id]
@@ -40,5 +46,5 @@ def recover(ledger: Ledger, owners: Owners, observer: Observer) -> list[str]:
         for answer in ledger.write(*items, EndRun(run.id, RunState.CRASHED)):
             answer.get()
         observer.took_over(run.id, run.owner)
-        crashed.append(run.id)
-    return crashed
+        found.append(run.id)
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import zip_longest
@@ -37,7 +38,15 @@ _REASONS: Final = (RULE, COLUMN, VALUE, BATCH, ID, ROW)
 _DIGITS: Final = 16
 _GONE: Final = "\x00"
 _NEXT: Final = "\x1f"
-_PARSED: Final = {"Datetime": datetime.fromisoformat, "Date": date.fromisoformat}
+_INFINITE: Final = ("inf", "-inf")
+"""Numbers that JSON does not know, as texts."""
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 - whether it is one is asked of all values of the column
+    return float(value) if value in _INFINITE else value
+
+
+_PARSED: Final = {"Datetime": datetime.fromisoformat, "Date": date.fromisoformat, "Float64": _number}
 
 
 def folder_of(project: Path, table: str) -> Path:
@@ -93,7 +102,9 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Json]:
     def plain(value: Any) -> Json:  # noqa: ANN401 - of any column
         if isinstance(value, (date, datetime)):
             return value.isoformat()
-        return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
+        if isinstance(value, float) and not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        return value
 
     return {name: plain(value) for name, value in row.items()}
 

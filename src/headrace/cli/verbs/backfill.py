@@ -11,7 +11,7 @@ from headrace.cli.exits import Exit
 from headrace.cli.output import columns, counted
 from headrace.cli.session import Session
 from headrace.cli.verbs.work import verbs_of
-from headrace.plan.render import render_steps, spelled_seconds
+from headrace.plan.render import render_steps, spelled_cost
 
 if TYPE_CHECKING:
     from headrace.project.backfill import Backfill, Part
@@ -81,7 +81,7 @@ def _show(cli: Session, found: Backfill) -> int:
         lines += ["Published with it:", *touched]
     left = found.left
     cost = found.seconds(left)
-    about = "" if cost is None else f", about {spelled_seconds(cost)}"
+    about = f", {spelled_cost(cost)}" if left and cost is not None else ""
     done = len(found.parts) - len(left)
     made = f", {done} made already" if done else ""
     cli.out.data(*lines, f"{counted(len(left), 'part')} to make{about}{made}. Nothing is changed yet: add --yes")
@@ -90,7 +90,7 @@ def _show(cli: Session, found: Backfill) -> int:
 
 def _row(found: Backfill, part: Part) -> list[str]:
     cost = found.seconds([part])
-    state = "made" if part.done else "" if cost is None else f"~{spelled_seconds(cost)}".replace("~<", "<")
+    state = "made" if part.done else "" if cost is None else spelled_cost(cost)
     sign = "=" if part.done else "+"
     return [f"  {sign} {part.name}", counted(len(part.batches), "batch", "batches"), counted(part.rows, "row"), state]
 

@@ -41,7 +41,7 @@ def status(
     """
     from headrace.project.monitoring import alerts
 
-    found = explain.status(cli.workspace.ledger, environment)
+    found = explain.status(cli.workspace.ledger, cli.workspace.owners, environment)
     up = {each.environment: alerts(cli.workspace, each.environment) for each in found}
     if cli.out.as_json:
         cli.out.json([{**each.to_json(), "alerts": up[each.environment]} for each in found])
@@ -71,6 +71,7 @@ def _environment(found: EnvironmentStatus, up: Mapping[str, str]) -> list[str]:
     for node, batches in sorted(found.excluded.items()):
         lines.append(f"  ! {node} leaves out {', '.join(sorted(batches))}")
     lines += [f"  run {run.id} is at work since {moment(run.started_at)}" for run in found.runs]
+    lines += [f"  ! run {run.id} crashed; the next apply goes on where it was" for run in found.crashed]
     return lines
 
 

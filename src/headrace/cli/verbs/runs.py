@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from headrace.ports.ledger import SendSignal
 from headrace.ports.records import RunState
 from headrace.runtime.observer import Observer
 from headrace.runtime.printed import texts
+from headrace.runtime.recovery import crashed
 
 if TYPE_CHECKING:
     from headrace.ports.records import Attempt, Json, Run
@@ -29,7 +31,7 @@ def runs(
 
     Example: headrace runs --env prod
     """
-    found = cli.workspace.ledger.runs(environment, limit=limit)
+    found = [_as_it_is(cli, run) for run in cli.workspace.ledger.runs(environment, limit=limit)]
     if cli.out.as_json:
         cli.out.json([_run_json(run) for run in found])
         return
@@ -39,6 +41,11 @@ def runs(
     ]
     heads = ("run", "environment", "state", "started (UTC)", "ended (UTC)", "")
     cli.out.data(*(columns(rows, heads) if rows else ["No run yet. Begin with: headrace apply"]))
+
+
+def _as_it_is(cli: Session, run: Run) -> Run:
+    """A run, with the state that the next process that writes will record of it."""
+    return replace(run, state=RunState.CRASHED) if crashed(run, cli.workspace.owners) else run
 
 
 def _told(run: Run) -> str:
@@ -72,6 +79,7 @@ def logs(
     logged = {name: text for name, text in logged.items() if node in (None, name)}
     if node is not None and not attempts and not logged:
         raise HeadraceError("HR822", f"run {found.id} has no step {node!r}")
+    found = _as_it_is(cli, found)
     if cli.out.as_json:
         steps = [_attempt_json(each) for each in attempts]
         cli.out.json({"run": _run_json(found), "attempts": steps, "logs": logged})
