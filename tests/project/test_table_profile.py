@@ -160,6 +160,14 @@ def test_the_page_is_one_file_that_asks_for_nothing() -> None:
     assert profile_lines(profile)[0] == "orders kkkkkkkkkkkk, table, in prod: 3 rows, 2 columns"
 
 
+def test_the_page_tells_infinite_numbers() -> None:
+    version = Version("k" * 64, "orders", "table", "f", (), Manifest("k"), made_at="2024-01-01T00:00:00+00:00")
+    rows, found = profile_columns(pl.LazyFrame({"x": [1.0, 2.0, math.inf, math.inf, -math.inf]}))
+    text = page(TableProfile("prod", version, rows, found))
+    assert ">inf<" in text
+    assert ">-inf<" in text
+
+
 def test_of_an_environment(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.write_batch("a", [*range(10), -5])

@@ -25,7 +25,7 @@ def spelled_number(value: float | None) -> str:
     """A number in a few digits; nothing for none."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < _WHOLE else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) < _WHOLE and value == round(value) else f"{value:.4g}"
 
 
 def section(title: str, about: str, body: str) -> str:
