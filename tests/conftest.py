@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
 import compileall
+import signal
 import sys
 import sysconfig
 from importlib.util import cache_from_source
@@ -27,10 +28,12 @@ settings.load_profile("headrace")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile modules once where PYTHONDONTWRITEBYTECODE is set.
+    """Hear Ctrl-C, which tests press; compile modules once where PYTHONDONTWRITEBYTECODE is set.
 
     The tests start hundreds of processes, and each would compile scikit-learn for itself, which takes seconds.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does so with what it runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not sys.dont_write_bytecode or hasattr(config, "workerinput"):
         return
     libraries, root = Path(sysconfig.get_path("purelib")), Path(__file__).parents[1]

@@ -49,6 +49,22 @@ def test_columns_details_and_the_command_to_go_on() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"a": "1", "b": "2", "c": "3"}, "adds 1 of 3 batches to"),
+        ({"a": "1", "b": "9"}, "changes 1 of 2 batches in"),
+        ({"a": "1"}, "removes 1 of 2 batches in"),
+        ({"a": "1", "c": "3"}, "adds 1, removes 1 of 2 batches in"),
+    ],
+)
+def test_what_an_incremental_step_changes(now: dict[str, str], told: str) -> None:
+    base = Version("abcdef0123456789", "raw", "source", "f", (), Manifest("k"), batches={"a": "1", "b": "2"})
+    assert lines(step("raw", Action.MAKE, "new rows", base=base, batches=now))[1] == (
+        f"      {told} version abcdef012345"
+    )
+
+
 def test_what_stands_still_says_why_and_does_not_widen_the_columns() -> None:
     assert lines(
         step("departures", Action.MAKE, "new rows"),

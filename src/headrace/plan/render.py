@@ -149,7 +149,8 @@ def _growth(step: Step) -> list[str]:
     if not told:
         return [f"made from version {step.base.key[:12]} of the same {len(step.batches)} batches"]
     where = "to" if told == f"adds {counted[0][0]}" else "in"
-    return [f"{told} of {len(step.batches)} batches {where} version {step.base.key[:12]}"]
+    whole = step.base.batches if told == f"removes {counted[2][0]}" else step.batches
+    return [f"{told} of {len(whole)} batches {where} version {step.base.key[:12]}"]
 
 
 def _sign(step: Step) -> str:
