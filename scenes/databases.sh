@@ -61,7 +61,7 @@ mv crm.db away.db
 show apply; code 1; expect "HR341"
 show doctor; expect "HR341"
 mv away.db crm.db
-show apply; code 0; expect "Nothing to do"
+show apply; code 0; expect "nothing to make"
 cd ..
 
 PROGRAMS=$(dirname "$(command -v pg_ctl || ls -d /usr/lib/postgresql/*/bin/pg_ctl 2>/dev/null | tail -n 1 || true)")

@@ -70,6 +70,15 @@ ROWS: dict[str, Panels] = {
             "s",
             {"{{source}}": "time() - headrace_up_source_changed_timestamp_seconds"},
         ),
+        "Since a source could be observed": (
+            "s",
+            {
+                "{{source}}": (
+                    "(time() - headrace_up_source_failing_since_timestamp_seconds)"
+                    " * (headrace_up_source_failing_since_timestamp_seconds > bool 0)"
+                )
+            },
+        ),
     },
     "Work": {
         "Applies an hour": ("short", {"{{outcome}}": "sum by (outcome) (increase(headrace_up_applies_total[1h]))"}),

@@ -52,6 +52,11 @@ class HeadraceError(Exception):
     def __str__(self) -> str:
         return f"{self.code} {self.what}\n  why: {self.why}\n  fix: {self.fix}"
 
+    @property
+    def advice(self) -> tuple[str, str]:
+        """Why it happened and how to fix it, a line each."""
+        return f"why: {self.why}", f"fix: {self.fix}"
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.code, self.what, self.why, self.fix)
 

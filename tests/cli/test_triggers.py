@@ -83,6 +83,7 @@ def test_a_call_as_json(project: Project) -> None:
         "trigger": "by_shop-schedule",
         "environment": "prod",
         "makes": ["raw", "orders", "by_shop"],
+        "unobserved": {},
         "heard": False,
     }
 

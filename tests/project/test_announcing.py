@@ -13,6 +13,7 @@ from headrace.project.announcing import Announcer, try_channel
 from headrace.project.settings import load
 from headrace.runtime.environments import roll_back
 from tests.support.projects import MODEL, ORDERS, Project
+from tests.support.two_sources import TwoSources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,26 @@ def test_a_failure_and_its_recovery_are_told_once_each(project: Project) -> None
     project.apply()
     announced(project)
     project.write_batch("02", range(300, 330))
+    project.apply()
+    announced(project)
+    assert kinds(project) == ["run failed", "run recovered"]
+
+
+def test_a_source_that_cannot_be_observed_is_told_and_its_recovery(tmp_path: Path) -> None:
+    project = TwoSources(tmp_path / "shop")
+    configure(project, CHANNEL)
+    project.write_batch("01", range(3))
+    project.customers("Ada")
+    announced(project)
+    project.apply()
+    project.lose()
+    project.apply()
+    announced(project)
+    [failed] = told(project)
+    assert (failed["kind"], failed["severity"]) == ("run failed", "error")
+    assert "customers cannot be observed: HR341 database 'crm'" in failed["text"]
+    assert failed["facts"]["unobserved"]["customers"]["code"] == "HR341"
+    project.mend()
     project.apply()
     announced(project)
     assert kinds(project) == ["run failed", "run recovered"]

@@ -13,6 +13,7 @@ from headrace.project.serving import Where
 from headrace.project.up import Ways, up
 from tests.support.projects import ORDERS, Project
 from tests.support.served import ENDPOINT
+from tests.support.two_sources import TwoSources
 from tests.support.upheld import until, upheld
 
 if TYPE_CHECKING:
@@ -78,6 +79,26 @@ def test_an_apply_that_fails_is_tried_again_when_there_is_new_data(project: Proj
         project.write_batch("02", range(300, 336))
         told.until("new data")
         assert answer(told.address())["version"]
+
+
+def test_a_source_that_is_lost_holds_up_no_other(tmp_path: Path) -> None:
+    shop = TwoSources(tmp_path / "two")
+    shop.write_batch("01", range(3))
+    shop.customers("Ada")
+    with upheld(shop) as told:
+        told.until("Applying: the beginning")
+        told.until("published to prod")
+        shop.lose()
+        told.until("Applying: customers cannot be observed")
+        told.until("x customers cannot be observed: HR341")
+        assert "another one begins in 5 s" in told.until("ended with 1")
+        shop.write_batch("02", range(3, 5))
+        told.until("Applying: ")
+        assert "2 made, 1 not observed, 2 left out because of that; 2 published" in told.until("made")
+        shop.mend()
+        told.until("customers can be observed again")
+        assert "1 published to prod" in told.until("made")
+    assert len(shop.rows("both")) == 5
 
 
 def test_a_kill_in_the_middle_loses_nothing(project: Project) -> None:

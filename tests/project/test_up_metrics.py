@@ -13,6 +13,7 @@ from headrace.ports.ledger import SendSignal, TakeLease
 from headrace.project import up_metrics
 from headrace.project.control import Request, Response
 from headrace.project.health import DONE, FAILED, Applies, Health, Limits, Visitors
+from headrace.project.lookout import Lookout
 from headrace.project.monitoring import Watcher
 from headrace.project.rollouts import answering, settle
 from headrace.project.up_metrics import STATES, Metrics, Sources
@@ -43,6 +44,7 @@ NAMES = {
     "headrace_up_last_success_timestamp_seconds": "gauge",
     "headrace_up_failing_since_timestamp_seconds": "gauge",
     "headrace_up_source_changed_timestamp_seconds": "gauge",
+    "headrace_up_source_failing_since_timestamp_seconds": "gauge",
     "headrace_up_rows_quarantined": "gauge",
     "headrace_up_rows": "gauge",
     "headrace_up_monitor_state": "gauge",
@@ -75,11 +77,13 @@ def sources_of(workspace: Workspace) -> Sources:
     for outcome in (DONE, FAILED):
         applies.begin()
         applies.end(outcome, "")
+    lookout = Lookout(workspace, "prod")
+    lookout.changed, lookout.failing = {"raw": 1_700_000_000.0}, {"raw": 1_700_000_060.0}
     return Sources(
         workspace=workspace,
         health=Health(workspace.clock, "prod", Limits()),
         applies=applies,
-        changed={"raw": 1_700_000_000.0},
+        lookout=lookout,
         triggers=lambda: workspace.pipeline.triggers,
         looked=lambda: watcher.looked,
         notices=lambda: {"chat": {"sent": 3, "failed": 1, "given up": 0}},
@@ -128,6 +132,7 @@ def test_what_they_say(workspace: Workspace) -> None:
     assert told.value("headrace_up_failing_since_timestamp_seconds") > 1_600_000_000
     assert told.value("headrace_up_last_success_timestamp_seconds") > 1_600_000_000
     assert told.value("headrace_up_source_changed_timestamp_seconds", source="raw") == 1_700_000_000
+    assert told.value("headrace_up_source_failing_since_timestamp_seconds", source="raw") == 1_700_000_060
     assert told.value("headrace_up_rows", table="orders") == 300
     assert told.value("headrace_up_rows_quarantined", table="orders") == 2
     assert told.value("headrace_up_signals_waiting") == 1

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.errors import HeadraceError
 from tests.support.projects import MODEL, ORDERS, Project
 
 if TYPE_CHECKING:
@@ -30,12 +29,9 @@ def state(project: Project) -> object:
 
 
 def outcome(project: Project) -> Mapping[str, Mapping[str, str]]:
-    """The errors of an apply, by node; one that no node is to blame for is raised, and stands under the empty name."""
-    try:
-        applied: Applied = project.apply()
-    except HeadraceError as error:
-        return {"": error.to_json()}
-    return applied.failed
+    """The errors of an apply, by node: of steps, and of what could not be observed."""
+    applied: Applied = project.apply()
+    return {**applied.failed, **{node: error.to_json() for node, error in applied.unobserved.items()}}
 
 
 def refused(project: Project, node: str, code: str, *words: str) -> None:
@@ -124,14 +120,14 @@ def test_a_bad_compressed_file(tmp_path: Path, bad: BadFile) -> None:
 
 def test_no_file_is_left(project: Project) -> None:
     (project.folder / "data" / "01.csv").rename(project.folder / "01.csv")
-    refused(project, "", "HR301", "data/*.csv")
+    refused(project, "raw", "HR301", "data/*.csv")
     (project.folder / "01.csv").rename(project.folder / "data" / "01.csv")
     mended(project)
 
 
 def test_a_link_to_a_file_that_is_gone(project: Project) -> None:
     (project.folder / "data" / "02.csv").symlink_to("gone.csv")
-    refused(project, "", "HR302", "data/02.csv")
+    refused(project, "raw", "HR302", "data/02.csv")
     mended(project)
 
 

@@ -16,6 +16,7 @@ from headrace.ports.records import Batch, Decision, Hold, Manifest, Observation,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headrace.errors import HeadraceError
     from headrace.ports.work import Context, Step
 
 
@@ -46,7 +47,10 @@ class Plain(Node):
 
 @dataclass
 class World:
-    """What changes between two plans: code by node, batches by source, versions, decisions, the environment."""
+    """What changes between two plans: code by node, batches by source, versions, decisions, the environment.
+
+    `unobserved` are the nodes that cannot be observed.
+    """
 
     graph: Graph
     code: dict[str, str]
@@ -55,16 +59,17 @@ class World:
     decisions: dict[str, Decision] = field(default_factory=dict)
     snapshot: Snapshot = field(default_factory=lambda: Snapshot("prod"))
     refusing: set[str] = field(default_factory=set)
+    unobserved: dict[str, HeadraceError] = field(default_factory=dict)
 
     def wanted(self) -> Wanted:
         coded = {name: Coded(digest_of(text), {name: digest_of(text)}) for name, text in self.code.items()}
         observations = {
             name: Observation(name, tuple(Batch(each, digest, 1) for each, digest in sorted(held.items())))
             for name, held in self.batches.items()
-            if name not in self.snapshot.holds
+            if name not in self.snapshot.holds and name not in self.unobserved
         }
         pointed = {name: self.versions[key] for name, key in self.snapshot.pointers.items()}
-        return Wanted(coded, self.snapshot, pointed, observations)
+        return Wanted(coded, self.snapshot, pointed, observations, self.unobserved)
 
     def plan(self) -> Plan:
         wanted, refused = self.wanted(), frozenset[str]()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.exits import Exit
 from headrace.cli.progress import Narrator, conditions
 from headrace.plan.render import has_changes
+from headrace.ports.records import RunState
 from headrace.ports.work import Action
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from headrace.cli.session import Session
+    from headrace.errors import HeadraceError
     from headrace.ports.records import Json
     from headrace.ports.work import Step
     from headrace.runtime.applied import Applied
@@ -38,7 +40,7 @@ def apply_and_tell(cli: Session, question: Question) -> tuple[Exit, Json, list[s
     standing = [step for step in plan.steps if step.action is Action.REFUSED]
     before = {"refused_before": [step.node for step in standing]}
     with watching(cli) as narrator:
-        if not has_changes(plan):
+        if not (has_changes(plan) or plan.unobserved or _failed_last(cli, plan.environment)):
             cli.workspace.recover(narrator)
             nothing: dict[str, Any] = {"environment": plan.environment, "run": None, "made": [], "published": []}
             code = Exit.REFUSED if standing else Exit.DONE
@@ -46,6 +48,11 @@ def apply_and_tell(cli: Session, question: Question) -> tuple[Exit, Json, list[s
         applied = cli.workspace.apply(question, narrator, plan)
     lines = [*summary_lines(applied, plan.environment), *map(_standing, standing)]
     return _exit_code(applied, standing), {**_applied_json(applied, plan.environment), **before}, lines
+
+
+def _failed_last(cli: Session, environment: str) -> bool:
+    """Whether the last run failed: whoever was told of that is to hear that all is well, though nothing is made."""
+    return any(run.state is RunState.FAILED for run in cli.workspace.ledger.runs(environment, limit=1))
 
 
 def watching(cli: Session) -> AbstractContextManager[Narrator]:
@@ -60,6 +67,8 @@ def watching(cli: Session) -> AbstractContextManager[Narrator]:
 def _exit_code(applied: Applied, standing: Sequence[Step]) -> Exit:
     if applied.failed:
         return Exit.STEP_FAILED
+    if applied.unobserved:
+        return Exit.ERROR
     return Exit.REFUSED if applied.refused or standing else Exit.DONE
 
 
@@ -69,7 +78,7 @@ def _standing(step: Step) -> str:
 
 def summary_lines(applied: Applied, environment: str) -> list[str]:
     """The last lines of an apply, with the commands to go on."""
-    lines = []
+    lines = [line for node, error in applied.unobserved.items() for line in unobserved_lines(node, error)]
     for node, error in applied.failed.items():
         lines += [
             f"  x {node} failed: {error['code']} {error['what']}",
@@ -86,11 +95,17 @@ def summary_lines(applied: Applied, environment: str) -> list[str]:
         (len(applied.adopted), "reused"),
         (len(applied.failed), "failed"),
         (len(applied.refused), "refused"),
+        (len(applied.unobserved), "not observed"),
         (len(applied.skipped), "left out because of that"),
     ]
     told = ", ".join(f"{count} {what}" for count, what in counts if count) or "nothing to make"
     published = f"{len(applied.published)} published to {environment}" if applied.published else "nothing published"
     return [*lines, f"Run {applied.run}: {told}; {published}."]
+
+
+def unobserved_lines(node: str, error: HeadraceError) -> list[str]:
+    """Why a node could not be observed."""
+    return [f"  x {node} cannot be observed: {error.code} {error.what}", *(f"      {line}" for line in error.advice)]
 
 
 def _applied_json(applied: Applied, environment: str) -> dict[str, Json]:
@@ -100,6 +115,7 @@ def _applied_json(applied: Applied, environment: str) -> dict[str, Json]:
         "made": list(applied.made),
         "reused": list(applied.adopted),
         "failed": {node: dict(error) for node, error in applied.failed.items()},
+        "unobserved": {node: error.to_json() for node, error in applied.unobserved.items()},
         "skipped": list(applied.skipped),
         "refused": {node: decision.to_json() for node, decision in applied.refused.items()},
         "published": list(applied.published),

@@ -19,7 +19,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.DONE: "done",
-    Exit.ERROR: "an error; its code, reason and remedy are on stderr",
+    Exit.ERROR: "an error, told on stderr; plan, apply: a source cannot be observed, and the rest is planned or made",
     Exit.USAGE: "the command was spelled wrong",
     Exit.STEP_FAILED: "apply: a step failed",
     Exit.REFUSED: "apply: a gate refused a version; nothing else failed",

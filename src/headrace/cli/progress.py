@@ -28,6 +28,8 @@ class Narrator(Observer):
         made = plan.count(Action.MAKE)
         rest = plan.count(Action.REUSE, Action.KEEP)
         self._say(f"Run {run} on {plan.environment}: {made} to make, {rest} reused.")
+        for node, error in plan.unobserved.items():
+            self._say(f"  x {node} cannot be observed: {error.code} {error.what}")
 
     def step_made(self, version: Version) -> None:
         """See `Observer`."""

@@ -84,12 +84,14 @@ def _of_run(entry: Entry, place: Place) -> Notice | None:
     state, summary = RunState(entry.body["state"]), entry.body["summary"]
     facts = {"run": run.id, "environment": run.environment, "state": state.value, **summary}
     failed: Mapping[str, str] = summary.get("failed", {})
+    unobserved: Mapping[str, Mapping[str, str]] = summary.get("unobserved", {})
     if state is RunState.DONE and not failed:
         return _notice(entry, RUN_RECOVERED, Severity.INFO, place.environment, f"run {run.id} ended well", facts)
     if state is RunState.CANCELLED:
         return None
     errors = {each.node: each.error["what"] for each in place.attempts(run.id) if each.error}
     lines = [f"{node}: {code} {errors.get(node, '')}".strip() for node, code in failed.items()]
+    lines += [f"{node} cannot be observed: {each['code']} {each['what']}" for node, each in unobserved.items()]
     text = f"run {run.id} {state.value}: " + ("; ".join(lines) or "no step failed, the run itself did")
     return _notice(entry, RUN_FAILED, Severity.ERROR, place.environment, text, facts)
 

@@ -1,8 +1,8 @@
-"""Which key each node should have, given the code, what the sources hold, and what is held or refused."""
+"""Which key each node should have, given the code, what the sources hold, and what is held, refused or unknown."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
@@ -24,6 +24,9 @@ class Address:
 
     `key` names it (None: it cannot be named, because an input was refused and has no earlier version). `effective` is
     what the nodes made from this one take: the same key, or the present pointer where the node is held or refused.
+
+    A node with an `error` cannot be observed; one that is made from such nodes `waits_for` them.
+    Both keep the present pointer: what the node should be is not known.
     """
 
     node: str
@@ -33,12 +36,15 @@ class Address:
     batches: Mapping[str, str] = field(default_factory=dict)
     generation: int = 0
     observation: Observation | None = None
+    error: HeadraceError | None = None
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the keys follow from: fingerprints, observations, the environment, and nodes whose generation is raised.
 
+    `unobserved` are the nodes that could not be observed, each with what went wrong.
     Of nodes in `forward`, rows stay that earlier code made; `marks` states the marks of batches, by node, instead of
     those that follow from the versions that the environment points to.
     """
@@ -47,6 +53,7 @@ class Wanted:
     snapshot: Snapshot
     pointed: Mapping[str, Version]
     observations: Mapping[str, Observation] = field(default_factory=dict)
+    unobserved: Mapping[str, HeadraceError] = field(default_factory=dict)
     refresh: frozenset[str] = frozenset()
     forward: frozenset[str] = frozenset()
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -58,9 +65,25 @@ def addresses(graph: Graph, wanted: Wanted, refused: frozenset[str] = frozenset(
     for node in graph:
         if node.name in wanted.snapshot.holds:
             found[node.name] = _held(node, wanted)
+            continue
+        observation, error = _observation(node, wanted)
+        waits_for = _waits_for(node, found)
+        if error is not None or waits_for:
+            found[node.name] = replace(_held(node, wanted), error=error, waits_for=waits_for)
         else:
-            found[node.name] = _address(node, wanted, found, refused)
+            found[node.name] = _address(node, wanted, found, refused, observation)
     return found
+
+
+def _waits_for(node: Node, found: Mapping[str, Address]) -> tuple[str, ...]:
+    """The nodes that cannot be observed and that this one is made from, however far away. What is held hides them."""
+    names: dict[str, None] = {}
+    for parent in node.inputs:
+        address = found[parent.name]
+        names.update(dict.fromkeys(address.waits_for))
+        if address.error is not None:
+            names[parent.name] = None
+    return tuple(names)
 
 
 def _held(node: Node, wanted: Wanted) -> Address:
@@ -71,14 +94,19 @@ def _held(node: Node, wanted: Wanted) -> Address:
     return Address(node.name, pointer, pointer, version.inputs, version.batches, version.generation)
 
 
-def _address(node: Node, wanted: Wanted, found: Mapping[str, Address], refused: frozenset[str]) -> Address:
+def _address(
+    node: Node,
+    wanted: Wanted,
+    found: Mapping[str, Address],
+    refused: frozenset[str],
+    observation: Observation | None,
+) -> Address:
     pointer = wanted.snapshot.pointers.get(node.name)
     taken = [(parent.name, found[parent.name].effective) for parent in node.inputs]
     inputs = tuple((name, key) for name, key in taken if key is not None)
     if len(inputs) < len(taken):
         return Address(node.name, None, pointer)
     generation = _generation(node.name, wanted)
-    observation = _observation(node, wanted)
     observed = None if observation is None else observation.identity()
     keys = [key for _, key in inputs]
     plain = node.batches({name: found[name].batches for name, _ in inputs})
@@ -122,10 +150,14 @@ def _generation(name: str, wanted: Wanted) -> int:
     return present + 1 if name in wanted.refresh else present
 
 
-def _observation(node: Node, wanted: Wanted) -> Observation | None:
-    observation = wanted.observations.get(node.name)
-    if observation is None:
-        return None
+def _observation(node: Node, wanted: Wanted) -> tuple[Observation | None, HeadraceError | None]:
+    """What to make a version of, or why that cannot be told: it could not be observed, or not be settled."""
+    error, observation = wanted.unobserved.get(node.name), wanted.observations.get(node.name)
+    if error is not None or observation is None:
+        return None, error
     excluded = wanted.snapshot.excluded.get(node.name, frozenset())
-    settled = node.settled(observation, wanted.pointed.get(node.name), excluded).without(excluded)
-    return settled if settled.batches or not node.inputs else None
+    try:
+        settled = node.settled(observation, wanted.pointed.get(node.name), excluded).without(excluded)
+    except HeadraceError as refusal:
+        return None, refusal
+    return (settled if settled.batches or not node.inputs else None), None

@@ -13,6 +13,7 @@ from headrace.ports.work import Action, Step
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from headrace.errors import HeadraceError
     from headrace.graph.graph import Graph
     from headrace.graph.node import Node
     from headrace.plan.address import Address, Wanted
@@ -60,6 +61,18 @@ class Plan:
         """The steps that an apply would act on."""
         return tuple(step for step in self.steps if step.action in ACTIONABLE)
 
+    @property
+    def unobserved(self) -> dict[str, HeadraceError]:
+        """The nodes that could not be observed, each with what went wrong."""
+        return {step.node: step.error for step in self.steps if step.error is not None}
+
+    def refuse_unobserved(self, node: str) -> None:
+        """Raise why it is not known what a node should be, if it is not: its own error, or of what it is made from."""
+        step, unobserved = self.step(node), self.unobserved
+        for name in (node, *step.waits_for):
+            if name in unobserved:
+                raise unobserved[name]
+
     def count(self, *actions: Action) -> int:
         """How many steps have one of these actions."""
         return sum(step.action in actions for step in self.steps)
@@ -72,6 +85,7 @@ class Plan:
             "base": self.base,
             "steps": [_step_json(step) for step in self.steps],
             "removed": list(self.removed),
+            "unobserved": {node: error.to_json() for node, error in self.unobserved.items()},
             "notes": list(self.notes),
             "to_make": self.count(Action.MAKE),
             "reused": self.count(Action.REUSE, Action.KEEP),
@@ -86,6 +100,7 @@ def _step_json(step: Step) -> Json:
         "details": list(step.details),
         "key": step.key,
         "previous": step.previous,
+        "waits_for": list(step.waits_for),
         "inputs": dict(step.inputs),
         "builds_on": None if step.base is None else step.base.key,
         "rows": step.rows,
@@ -154,7 +169,7 @@ def waves(graph: Graph) -> tuple[tuple[str, ...], ...]:
 def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known) -> Step:
     address = found[node.name]
     coded = wanted.coded[node.name]
-    action, why, details = _action(node, found, wanted, known)
+    action, why, details = _standing(node, found, wanted) or _action(node, found, wanted, known)
     if action in (Action.MAKE, Action.DECIDE, Action.REUSE):
         details = [*details, *node.consequences()]
     live = known.related.get(node.name, ())
@@ -172,6 +187,8 @@ def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
         action=action,
         reason=why,
         details=tuple(details),
+        error=address.error,
+        waits_for=address.waits_for,
         previous=wanted.snapshot.pointers.get(node.name),
         parts=coded.parts,
         batches=address.batches,
@@ -184,20 +201,27 @@ def _step(node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
     )
 
 
-def _action(
-    node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
-) -> tuple[Action, str, Sequence[str]]:
+def _standing(node: Node, found: Mapping[str, Address], wanted: Wanted) -> tuple[Action, str, Sequence[str]] | None:
+    """What keeps a node where it is, whatever it should be; None where nothing does."""
     address = found[node.name]
     hold = wanted.snapshot.holds.get(node.name)
     if hold is not None:
         return Action.HELD, f"held: {hold.reason}", ()
-    if address.key is None:
-        missing = [parent.name for parent in node.inputs if found[parent.name].effective is None]
-        return Action.BLOCKED, f"waits for {', '.join(missing)}", ()
+    if (error := address.error) is not None:
+        return Action.UNOBSERVED, f"cannot be observed: {error.code} {error.what}", error.advice
+    missing = [parent.name for parent in node.inputs if found[parent.name].effective is None]
+    waits_for = address.waits_for or missing
+    return (Action.BLOCKED, f"waits for {', '.join(waits_for)}", ()) if waits_for else None
+
+
+def _action(
+    node: Node, found: Mapping[str, Address], wanted: Wanted, known: Known
+) -> tuple[Action, str, Sequence[str]]:
+    address = found[node.name]
     if wanted.snapshot.pointers.get(node.name) == address.key:
         return Action.KEEP, "unchanged", ()
     why, details = reason(address, wanted.coded[node.name], wanted.pointed.get(node.name))
-    made = known.live.get(address.key)
+    made = known.live.get(address.key or "")
     if made is None:
         return Action.MAKE, why, details
     by = f"made already by run {made.run}"

@@ -1,7 +1,7 @@
 """A plan as lines of text: what would happen to each node and why, what it would cost, and the command to go on. Pure.
 
-The first sign of a line says what happens: `+` new, `~` changed, `=` reused or unchanged, `x` refused or waiting for
-what was refused, `#` held, `-` removed, `!` a note. Lines without a sign belong to the line above them.
+The first sign of a line says what happens: `+` new, `~` changed, `=` reused or unchanged, `x` refused, not observed, or
+waiting for such a node, `#` held, `-` removed, `!` a note. Lines without a sign belong to the line above them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _GAP = "  "
 _DETAIL = " " * 6
 _VERBS = {Action.REUSE: "reuse", Action.DECIDE: "ask its gate", Action.KEEP: ""}
+_STOPPED = (Action.REFUSED, Action.UNOBSERVED, Action.BLOCKED)
 _MINUTE = 60
 _HOUR = 3600
 
@@ -97,6 +98,7 @@ def _standing_still(plan: Plan) -> list[tuple[int, str]]:
     return [
         (plan.count(Action.HELD), "held"),
         (plan.count(Action.REFUSED), "refused"),
+        (plan.count(Action.UNOBSERVED), "not observed"),
         (plan.count(Action.BLOCKED), "waiting"),
     ]
 
@@ -113,7 +115,7 @@ def _beginning(plan: Plan) -> str:
 
 def _row(step: Step, verbs: Mapping[str, str]) -> _Row:
     sign = _sign(step)
-    if step.action in (Action.HELD, Action.REFUSED, Action.BLOCKED):
+    if step.action in (Action.HELD, *_STOPPED):
         return _Row(sign, step.node, step.reason, free=True, details=step.details)
     verb = verbs.get(step.node, "") if step.action is Action.MAKE else _VERBS[step.action]
     if step.action is not Action.MAKE:
@@ -156,7 +158,7 @@ def _growth(step: Step) -> list[str]:
 def _sign(step: Step) -> str:
     if step.action in (Action.MAKE, Action.DECIDE):
         return "+" if step.previous is None else "~"
-    if step.action in (Action.REFUSED, Action.BLOCKED):
+    if step.action in _STOPPED:
         return "x"
     return "#" if step.action is Action.HELD else "="
 

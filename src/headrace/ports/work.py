@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from headrace.errors import HeadraceError
     from headrace.ports.outside import Outlook
     from headrace.ports.records import Decision, Manifest, Observation, Version
     from headrace.ports.stores import Stores
@@ -28,7 +29,8 @@ class Action(StrEnum):
     KEEP = "keep"
     HELD = "held"
     REFUSED = "refused"
-    BLOCKED = "blocked"  # an input is refused, so that nothing new can be made from it
+    UNOBSERVED = "unobserved"  # what it is made of could not be looked at
+    BLOCKED = "blocked"  # an input is refused or unobserved, so that nothing new can be made from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Step:
     """One node of a plan: the key it must have, what it is made from, and why.
 
     `previous` is where the environment points now, `base` a version to build on, `batches` the set of source batches
-    that the version covers, `seconds` and `rows` what past runs cost (None: never run).
+    that the version covers, `seconds` and `rows` what past runs cost (None: never run). `error` is why the node could
+    not be observed; `waits_for` are the nodes with an error that it is made from.
     """
 
     node: str
@@ -55,6 +58,8 @@ class Step:
     seconds: float | None = None
     rows: int | None = None
     details: Sequence[str] = ()
+    error: HeadraceError | None = None
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

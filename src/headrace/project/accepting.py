@@ -22,13 +22,15 @@ def accept(workspace: Workspace, environment: str, name: str, why: str) -> Decis
 
     Raises:
         HeadraceError: HR335 for a node that is no source, HR336 for a version that was not landed yet, HR337 where
-            nothing has to be accepted.
+            nothing has to be accepted; why the source cannot be observed, where it cannot.
     """
     node = workspace.graph[name]
     if not isinstance(node, Source):
         sources = ", ".join(each.name for each in workspace.graph if isinstance(each, Source))
         raise HeadraceError("HR335", f"{name} is {article(node.kind)}", fix=f"Name a source: {sources}.")
-    step = workspace.plan(workspace.question(environment)).step(name)
+    plan = workspace.plan(workspace.question(environment))
+    plan.refuse_unobserved(name)
+    step = plan.step(name)
     live = workspace.ledger.live([key for key in (step.key, step.champion) if key])
     candidate = live.get(step.key)
     if candidate is None:

@@ -64,9 +64,11 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """The code of what it failed with, where it came to tell: of a step, or of the apply itself."""
-        failed = self.done.get("failed") or {}
-        found = next(iter(failed.values()), self.done.get("error"))
+        """The code of what it failed with, where it came to tell: of a step, of a source, or of the apply itself."""
+        found = next(
+            (each for what in ("failed", "unobserved") for each in (self.done.get(what) or {}).values()),
+            self.done.get("error"),
+        )
         return "" if found is None else str(found["code"])
 
     @property

@@ -87,7 +87,9 @@ class Backfill:
     @property
     def downstream(self) -> tuple[Step, ...]:
         """The steps of what is made from the table, and changes with it."""
-        return tuple(step for step in self.plan.steps if step.node != self.node and step.action is not Action.KEEP)
+        still = (Action.KEEP, Action.UNOBSERVED)
+        others = (step for step in self.plan.steps if step.node != self.node and not step.waits_for)
+        return tuple(step for step in others if step.action not in still)
 
     def to_json(self) -> Json:
         """Plain data, for `--json`."""
@@ -101,6 +103,7 @@ class Backfill:
             ],
             "seconds": self.seconds(self.left),
             "stay": self.stay,
+            "unobserved": {name: error.to_json() for name, error in self.plan.unobserved.items()},
             "downstream": [
                 {"node": step.node, "action": step.action.value, "reason": step.reason, "seconds": step.seconds}
                 for step in self.downstream
@@ -113,14 +116,17 @@ def backfill(workspace: Workspace, environment: str | None, node: str, choice: C
 
     Raises:
         HeadraceError: HR720 for a node that is no incremental table, HR721 where it was not made yet, HR722 where it is
-            held, HR723 for a partition or a batch that is not there, HR724 for partitions of a table that has none.
+            held, HR723 for a partition or a batch that is not there, HR724 for partitions of a table that has none;
+            why its source cannot be observed, where it cannot.
     """
     table = workspace.graph[node]
     if not isinstance(table, Table) or not table.incremental:
         what = "a table that is made at once" if isinstance(table, Table) else article(table.kind)
         raise HeadraceError("HR720", f"{node} is {what}")
     question = workspace.question(environment)
-    step = workspace.plan(replace(question, only=frozenset([node]))).step(node)
+    plan = workspace.plan(replace(question, only=frozenset([node])))
+    plan.refuse_unobserved(node)
+    step = plan.step(node)
     present = None if step.previous is None else workspace.ledger.version(step.previous)
     if present is None:
         raise HeadraceError("HR721", f"{node} has no version in {question.environment}")
@@ -152,6 +158,7 @@ def make_parts(
         told(part, number, len(found.parts))
         question = replace(found.question, only=frozenset([found.node]), marks={found.node: part.marks})
         plan = replace(workspace.plan(question), beside=True)
+        plan.refuse_unobserved(found.node)
         if plan.step(found.node).action is Action.MAKE:
             applied = workspace.apply(question, observer, plan)
             if applied.failed:

@@ -136,6 +136,9 @@ class Living:
         if applied.failed:
             node, error = next(iter(sorted(applied.failed.items())))
             return FAILED, f"{node}: {error['code']} {error['what']}"
+        if applied.unobserved:
+            name, problem = next(iter(sorted(applied.unobserved.items())))
+            return FAILED, f"{name}: {problem.code} {problem.what}"
         if model in applied.refused:
             return REFUSED, applied.refused[model].reason
         step = plan.step(model)

@@ -6,7 +6,6 @@ import fcntl
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from headrace.adapters.durable import storage_errors
@@ -18,19 +17,17 @@ from headrace.project.control import Control
 from headrace.project.events import SECRET, TOKEN, Events, Guard
 from headrace.project.firing import Firing
 from headrace.project.health import Check, Health, Limits, Visitors, routes_of
+from headrace.project.lookout import Lookout
 from headrace.project.monitoring import Watcher
 from headrace.project.pacing import Pacing
 from headrace.project.serving import LOOK, Server, Where, endpoints_of, until_told
 from headrace.project.up_metrics import Metrics, Sources
-from headrace.runtime.survey import observe
-from headrace.runtime.triggers import observed_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from threading import Event
 
-    from headrace.ports.records import Snapshot
     from headrace.project.control import Routes
     from headrace.project.workspace import Workspace
 
@@ -152,8 +149,7 @@ class Supervisor:
         self._applying = Applying(workspace, environment, say, ways.limits.children)
         self._firing = Firing(workspace, environment, self._applying.ask, say)
         self._bell = Bell(bell_of(workspace, environment))
-        self._observed: dict[str, str] | None = None
-        self._changed: dict[str, float] = {}
+        self._lookout = Lookout(workspace, environment)
         self._problems: dict[str, str] = {}
         self._due = 0.0
         self._watching_due = 0.0
@@ -236,7 +232,7 @@ class Supervisor:
             workspace=self._workspace,
             health=self._health,
             applies=self._applying.past,
-            changed=self._changed,
+            lookout=self._lookout,
             triggers=lambda: self._firing.triggers,
             looked=lambda: self._watcher.looked,
             notices=self._announcer.outbox.counts,
@@ -285,31 +281,19 @@ class Supervisor:
             self._applying.ask(reason, pacing.unpaced)
 
     def _look_at_sources(self) -> None:
-        """Ask for an apply where a source holds something else than when one was asked for last."""
+        """Ask for an apply where a source holds something else than when one was asked for last, or is lost or back."""
         with self._telling("sources"):
-            snapshot = self._workspace.ledger.snapshot(self._environment)
-            of = self._workspace
-            found = observe(of.graph, of.coded, of.ledger, snapshot, of.outside)
-            observed = {name: observed_digest(each) for name, each in found.items()}
-            self._note_changes(observed, snapshot)
-            if self._observed is not None and observed != self._observed:
-                self._ask_for_unpaced("new data", self._pacing())
-            self._observed = observed
-
-    def _note_changes(self, observed: Mapping[str, str], snapshot: Snapshot) -> None:
-        """When each source changed: now, or, as far as that is not known, when its present version was made."""
-        now = self._workspace.clock.now().timestamp()
-        for name, digest in observed.items():
-            if self._observed is None:
-                version = self._workspace.ledger.version(snapshot.pointers.get(name, ""))
-                self._changed[name] = now if version is None else datetime.fromisoformat(version.made_at).timestamp()
-            elif self._observed.get(name) != digest:
-                self._changed[name] = now
+            reasons = self._lookout.look()
+            if reasons:
+                self._ask_for_unpaced("; ".join(reasons), self._pacing())
+            problem = self._lookout.problem
+            if problem is not None:
+                raise problem
 
     def _look_at_triggers(self) -> None:
         """Fire what is due. A process stands by for the next apply where there is anything that may ask for one."""
         with self._telling("triggers"):
-            self._firing.look(self._observed or {})
+            self._firing.look(self._lookout.digests or {})
             self._applying.keep_ready(wanted=bool(self._firing.triggers))
 
     @contextmanager
@@ -321,7 +305,7 @@ class Supervisor:
             self._workspace.reload()
             self._health.failed(name, error)
             if self._problems.get(name) != str(error):
-                self._say(f"The {name} cannot be looked at: {error.code} {error.what}")
+                self._say(f"Looking at the {name}: {error.code} {error.what}")
             self._problems[name] = str(error)
         else:
             self._health.done(name)

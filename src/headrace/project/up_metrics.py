@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.ports.records import Version
     from headrace.project.control import Request
     from headrace.project.health import Applies, Health, Visitors
+    from headrace.project.lookout import Lookout
     from headrace.project.monitoring import Looked
     from headrace.project.workspace import Workspace
     from headrace.runtime.triggers import Trigger
@@ -37,14 +38,14 @@ STATES: Final = ("ok", "due", "alert", "too few answers")
 class Sources:
     """What the metrics are put together from. All of it may be read by any thread.
 
-    `changed`: when each source was seen to change, in seconds since 1970; `notices`: by channel and outcome;
-    `restarts`: how often children were started again; `looked`: by monitor, its state and what it saw.
+    `lookout`: when each source was seen to change or to fail; `notices`: by channel and outcome; `restarts`: how often
+    children were started again; `looked`: by monitor, its state and what it saw.
     """
 
     workspace: Workspace
     health: Health
     applies: Applies
-    changed: Mapping[str, float]
+    lookout: Lookout
     triggers: Callable[[], Sequence[Trigger]]
     looked: Callable[[], Mapping[str, tuple[str, Looked]]]
     notices: Callable[[], Mapping[str, Mapping[str, int]]]
@@ -100,9 +101,16 @@ class Metrics:
 
     def _of_itself(self) -> Iterator[Metric]:
         sources = self._sources
-        changed = [((name,), moment) for name, moment in sorted(dict(sources.changed).items())]
+        changed = [((name,), moment) for name, moment in sorted(dict(sources.lookout.changed).items())]
         yield _gauge(
             "source_changed_timestamp_seconds", "When a source was seen to hold something new", ("source",), changed
+        )
+        failing = [((name,), moment) for name, moment in sorted(dict(sources.lookout.failing).items())]
+        yield _gauge(
+            "source_failing_since_timestamp_seconds",
+            "Since when a source cannot be observed; 0 where it can",
+            ("source",),
+            failing,
         )
         notices = [((name, outcome), n) for name, counts in sources.notices().items() for outcome, n in counts.items()]
         yield _counter("notices", "Notices to channels", ("channel", "outcome"), notices)

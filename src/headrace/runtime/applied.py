@@ -20,6 +20,7 @@ class Applied:
     made: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
     failed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unobserved: Mapping[str, HeadraceError] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     refused: Mapping[str, Decision] = field(default_factory=dict)
     published: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class Applied:
             "made": list(self.made),
             "adopted": list(self.adopted),
             "failed": {name: error["code"] for name, error in self.failed.items()},
+            "unobserved": {name: error.to_json() for name, error in self.unobserved.items()},
             "refused": sorted(self.refused),
             "published": list(self.published),
         }
@@ -40,13 +42,19 @@ class Applied:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the steps so far."""
+    """What became of the steps so far; `unobserved` are the nodes whose plan could not be made."""
 
+    unobserved: Mapping[str, HeadraceError] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     adopted: list[str] = field(default_factory=list)
     failed: dict[str, Mapping[str, str]] = field(default_factory=dict)
     refused: dict[str, Decision] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something could not be done. What a gate refuses is done."""
+        return bool(self.failed or self.unobserved)
 
     def applied(self, run: str, skipped: list[str], conflict: HeadraceError | None = None) -> Applied:
         """The end result."""
@@ -55,6 +63,7 @@ class Tally:
             made=tuple(self.made),
             adopted=tuple(self.adopted),
             failed=dict(self.failed),
+            unobserved=self.unobserved,
             skipped=tuple(skipped),
             refused=dict(self.refused),
             published=tuple(self.published),

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
     from headrace.graph.graph import Graph
     from headrace.plan.plan import Plan
-    from headrace.ports.work import Step
 
 
 class State(StrEnum):
     """Where one step of a run is."""
 
-    SETTLED = "settled"  # nothing to do: kept, held, refused or blocked by the plan
+    SETTLED = "settled"  # nothing to do: kept, held, refused or not observed by the plan
     PENDING = "pending"
     RUNNING = "running"
     MADE = "made"  # the version exists; its gate has still to decide
@@ -30,11 +29,17 @@ class State(StrEnum):
     PASSED = "passed"
     REFUSED = "refused"
     FAILED = "failed"
-    SKIPPED = "skipped"  # something that it is made from failed or was refused
+    SKIPPED = "skipped"  # something that it is made from failed, was refused or could not be observed
 
 
 _OVER = frozenset({State.SETTLED, State.PASSED, State.REFUSED, State.FAILED, State.SKIPPED})
 _LOST = frozenset({State.REFUSED, State.FAILED, State.SKIPPED})
+_FIRST = {
+    Action.MAKE: State.PENDING,
+    Action.REUSE: State.PENDING,
+    Action.DECIDE: State.MADE,
+    Action.BLOCKED: State.SKIPPED,
+}
 
 
 class Board:
@@ -44,7 +49,7 @@ class Board:
         self._graph = graph
         self._plan = plan
         self.steps = {step.node: step for step in plan.steps}
-        self.states = {step.node: _first_state(step) for step in plan.steps}
+        self.states = {step.node: _FIRST.get(step.action, State.SETTLED) for step in plan.steps}
         self._waiting = {name: self._open_inputs(name) for name, state in self.states.items() if state is State.PENDING}
         self._startable = {name: None for name, inputs in self._waiting.items() if not inputs}
         self._dependants: dict[str, list[str]] = {}
@@ -140,9 +145,3 @@ class Board:
                 self._end(dependant, State.SKIPPED)
             elif not self._waiting[dependant]:
                 self._startable[dependant] = None
-
-
-def _first_state(step: Step) -> State:
-    if step.action in (Action.MAKE, Action.REUSE):
-        return State.PENDING
-    return State.MADE if step.action is Action.DECIDE else State.SETTLED

@@ -71,7 +71,7 @@ class Engine:
         self._tries: dict[str, int] = {}
         self._again: dict[str, tuple[float, Lease | None]] = {}
         self._foreign: dict[str, float] = {}
-        self._tally = Tally()
+        self._tally = Tally(plan.unobserved)
         self._next_look = 0.0
         self._interrupts = Noticed()
 
@@ -82,7 +82,7 @@ class Engine:
                 self._write(*self._creations(), StartRun(self._run))
                 self._around.observer.run_started(self._run.id, self._plan)
                 applied = self._applied(self._loop())
-                state = RunState.FAILED if self._tally.failed else RunState.DONE
+                state = RunState.FAILED if self._tally.is_bad else RunState.DONE
                 self._write(EndRun(self._run.id, state, applied.summary()))
         except BaseException as error:
             with Unbroken():

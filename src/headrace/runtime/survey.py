@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from headrace.adapters.durable import full_disk_told
+from headrace.errors import HeadraceError
 from headrace.plan.address import Wanted, addresses
 from headrace.plan.plan import Known, Plan, champion_of, decision_keys_of, make_plan, refusals
 from headrace.ports.outside import Outlook
-from headrace.ports.records import Snapshot
+from headrace.ports.records import Observation, Snapshot
 from headrace.runtime.foresight import with_foresight
 from headrace.runtime.libraries import installed
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from headrace.plan.address import Address
     from headrace.ports.ledger import Ledger
     from headrace.ports.outside import Outside
-    from headrace.ports.records import Observation, Version
+    from headrace.ports.records import Version
 
 
 _RELATED = 8
@@ -46,15 +47,32 @@ class Question:
     marks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of the world: observations by node, and the nodes that cannot be observed, each with its error."""
+
+    observations: Mapping[str, Observation]
+    unobserved: Mapping[str, HeadraceError]
+
+
 def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Question, outside: Outside) -> Plan:
-    """Observe, then plan."""
+    """Observe, then plan. What cannot be observed stays where it is, and so does what is made from it."""
     wanted_graph = _restricted(graph, question)
     for name in question.refresh | question.forward:
         wanted_graph[name]  # raises for an unknown name, with a hint
     snapshot = _snapshot(ledger, question)
     pointed = _pointed(ledger, snapshot)
     seen = observe(wanted_graph, coded, ledger, snapshot, outside)
-    wanted = Wanted(coded, snapshot, pointed, seen, question.refresh, question.forward, question.marks)
+    wanted = Wanted(
+        coded,
+        snapshot,
+        pointed,
+        seen.observations,
+        seen.unobserved,
+        question.refresh,
+        question.forward,
+        question.marks,
+    )
     refused: frozenset[str] = frozenset()
     while True:
         found = addresses(wanted_graph, wanted, refused)
@@ -66,22 +84,29 @@ def survey(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, question: Q
         refused |= more
 
 
-def observe(
-    graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, snapshot: Snapshot, outside: Outside
-) -> dict[str, Observation]:
-    """What every source holds now; sources that are held are left alone. Several at once."""
+def observe(graph: Graph, coded: Mapping[str, Coded], ledger: Ledger, snapshot: Snapshot, outside: Outside) -> Seen:
+    """What every source holds now; sources that are held are left alone. Several at once.
 
-    def look(node: Node) -> Observation | None:
-        with full_disk_told(node.name):
-            return node.observe(_outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside))
+    An error with a code belongs to its node, and is part of the answer. Any other one is a mistake of the program: it
+    is raised.
+    """
+
+    def look(node: Node) -> Observation | HeadraceError | None:
+        outlook = _outlook(node, coded[node.name].fingerprint, ledger, snapshot, outside)
+        try:
+            with full_disk_told(node.name):
+                return node.observe(outlook)
+        except HeadraceError as error:
+            return error
 
     nodes = [node for node in graph if node.name not in snapshot.holds]
     readers = [node for node in nodes if node.observes]
     if not readers:
-        return {}
+        return Seen({}, {})
     with ThreadPoolExecutor(max_workers=min(8, len(readers))) as pool:
-        seen = list(pool.map(look, readers))
-    return {node.name: each for node, each in zip(readers, seen, strict=True) if each is not None}
+        found = {node.name: each for node, each in zip(readers, pool.map(look, readers), strict=True)}
+    errors = {name: each for name, each in found.items() if isinstance(each, HeadraceError)}
+    return Seen({name: each for name, each in found.items() if isinstance(each, Observation)}, errors)
 
 
 def _outlook(node: Node, fingerprint: str, ledger: Ledger, snapshot: Snapshot, outside: Outside) -> Outlook:

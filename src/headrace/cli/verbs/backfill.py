@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli.applying import apply_and_tell, summary_lines, watching
+from headrace.cli.applying import apply_and_tell, summary_lines, unobserved_lines, watching
 from headrace.cli.exits import Exit
 from headrace.cli.output import columns, counted
 from headrace.cli.session import Session
@@ -68,9 +68,11 @@ def _nothing(cli: Session, found: Backfill) -> int:
 
 
 def _show(cli: Session, found: Backfill) -> int:
+    unobserved = found.plan.unobserved
+    code = Exit.ERROR if unobserved else Exit.DONE
     if cli.out.as_json:
         cli.out.json(found.to_json())
-        return Exit.DONE
+        return code
     rows = [_row(found, part) for part in found.parts]
     lines = columns(rows, right={2, 3})
     if found.stay:
@@ -79,13 +81,14 @@ def _show(cli: Session, found: Backfill) -> int:
     touched = render_steps(found.downstream, verbs_of(cli.workspace.graph))
     if touched:
         lines += ["Published with it:", *touched]
+    lines += [line for name, error in unobserved.items() for line in unobserved_lines(name, error)]
     left = found.left
     cost = found.seconds(left)
     about = f", {spelled_cost(cost)}" if left and cost is not None else ""
     done = len(found.parts) - len(left)
     made = f", {done} made already" if done else ""
     cli.out.data(*lines, f"{counted(len(left), 'part')} to make{about}{made}. Nothing is changed yet: add --yes")
-    return Exit.DONE
+    return code
 
 
 def _row(found: Backfill, part: Part) -> list[str]:

@@ -49,7 +49,8 @@ def _as_it_is(cli: Session, run: Run) -> Run:
 
 
 def _told(run: Run) -> str:
-    counts = [(len(run.summary.get(what, ())), what) for what in ("made", "adopted", "failed", "refused", "published")]
+    parts = ("made", "adopted", "failed", "unobserved", "refused", "published")
+    counts = [(len(run.summary.get(what, ())), what) for what in parts]
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
@@ -77,7 +78,7 @@ def logs(
     attempts = [each for each in cli.workspace.ledger.attempts(found.id) if node in (None, each.node)]
     logged = texts(cli.workspace.settings.logs / found.id)
     logged = {name: text for name, text in logged.items() if node in (None, name)}
-    if node is not None and not attempts and not logged:
+    if node is not None and not attempts and not logged and node not in found.summary.get("unobserved", {}):
         raise HeadraceError("HR822", f"run {found.id} has no step {node!r}")
     found = _as_it_is(cli, found)
     if cli.out.as_json:
@@ -85,6 +86,9 @@ def logs(
         cli.out.json({"run": _run_json(found), "attempts": steps, "logs": logged})
         return
     cli.out.data(*columns([_attempt_row(each) for each in attempts], ("step", "try", "state", "started (UTC)", "")))
+    for name, error in found.summary.get("unobserved", {}).items():
+        if node in (None, name):
+            cli.out.data(f"{name} could not be observed: {error['code']} {error['what']}")
     for name, text in logged.items():
         cli.out.data("", f"{name}:", *text.splitlines())
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli.applying import unobserved_lines
 from headrace.cli.output import columns, counted, moment
 from headrace.cli.session import Session
 
@@ -69,8 +70,13 @@ def trigger(cli: Session, name: Name, environment: Env = None, reason: Reason = 
     heard = fire_by_hand(workspace, env, found, reason)
     new = [step.node for step in plan.to_do]
     if cli.out.as_json:
-        cli.out.json({"trigger": found.name, "environment": env, "makes": new, "heard": heard})
+        unobserved = {node: error.to_json() for node, error in plan.unobserved.items()}
+        cli.out.json(
+            {"trigger": found.name, "environment": env, "makes": new, "unobserved": unobserved, "heard": heard}
+        )
         return
+    for node, error in plan.unobserved.items():
+        cli.out.data(*unobserved_lines(node, error))
     what = f"{counted(len(new), 'node')} to make: {', '.join(new)}" if new else "nothing new to learn from as yet"
     until = "it begins at once" if heard else f"nobody looks after {env} now: it waits for `headrace up {env}`"
     cli.out.data(f"{found.name}: {what}; {until}.")

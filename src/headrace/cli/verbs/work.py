@@ -122,7 +122,10 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
 ) -> int:
     """Show what apply would do, and why. Changes nothing.
 
-    Signs: + new, ~ changed, = reused, x refused or waiting for what was refused, # held, - removed, ! a note.
+    Signs: + new, ~ changed, = reused, x refused, not observed, or waiting for such a node, # held, - removed,
+    ! a note.
+    A source that cannot be observed stays where it is, with what is made from it: the rest is planned, and the exit
+    code is 1.
 
     Example: headrace plan dev
     """
@@ -132,6 +135,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter for each option
         cli.out.json(found.to_json())
     else:
         cli.out.data(*render(found, verbs_of(cli.workspace.graph), everything=everything, command=_command(question)))
+    if found.unobserved:
+        return Exit.ERROR
     return Exit.FOUND if exit_code and has_changes(found) else Exit.DONE
 
 
@@ -173,9 +178,9 @@ def apply(
 ) -> int:
     """Make what is out of date, and publish it.
 
-    What is made already, by whichever environment, is reused. Steps run in parallel. A step that fails, or a model
-    that its gate refuses, stays back with what is made from it; the rest is published. Interrupted at any moment, the
-    same command goes on from there.
+    What is made already, by whichever environment, is reused. Steps run in parallel. A source that cannot be observed,
+    a step that fails, or a model that its gate refuses, stays back with what is made from it; the rest is published.
+    Interrupted at any moment, the same command goes on from there.
 
     Example: headrace apply dev
     """
