@@ -101,6 +101,18 @@ def test_everything_is_asked_for_by_nothing_in_particular(applies: Applies) -> N
     assert not applies.ended[-1][1].of("made")
 
 
+def test_who_asked_for_what_went_well_is_told_so_whatever_else_went_wrong(applies: Applies) -> None:
+    applies.project.edit('rows.group_by("shop")', 'rows.group_by("shp")')
+    applies.ask("one", "orders")
+    applies.ask("two", "by_shop")
+    applies.until_ended()
+    assert {reason: ended.good for reason, ended in applies.ended} == {"one": True, "two": False}
+    assert all(ended.of("made") == {"raw", "orders"} for _, ended in applies.ended)
+    applies.clock.sleep(5)
+    applies.until_ended()
+    assert [reason for reason, _ in applies.ended] == ["one", "two", "two"]
+
+
 def test_a_worker_that_was_killed_while_it_was_idle_is_replaced(applies: Applies) -> None:
     """It must not pass for an apply that ended well, which nobody would repeat."""
     applies.applying.keep_ready(wanted=True)

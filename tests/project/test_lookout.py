@@ -33,6 +33,8 @@ def test_one_that_is_lost_is_told_once_and_hides_no_other(project: TwoSources, l
     assert lookout.look() == []
     first = dict(lookout.digests or {})
     project.lose()
+    assert lookout.look() == []
+    assert lookout.problem is not None, "it is told at once"
     assert lookout.look() == ["customers cannot be observed"]
     assert lookout.digests == first, "what it held last is not forgotten"
     assert lookout.look() == []
@@ -51,6 +53,7 @@ def test_one_that_comes_back_with_something_new_is_new_data(project: TwoSources,
     lookout.look()
     project.lose()
     lookout.look()
+    lookout.look()
     project.mend()
     project.customers("Ada Lovelace")
     assert lookout.look() == ["new data", "customers can be observed again"]
@@ -64,10 +67,20 @@ def test_one_that_was_never_seen_is_new_data_when_it_comes(project: TwoSources, 
     assert lookout.look() == ["new data", "customers can be observed again"]
 
 
+def test_a_mishap_of_a_moment_asks_for_nothing(project: TwoSources, lookout: Lookout) -> None:
+    lookout.look()
+    for _ in range(3):
+        project.lose()
+        assert lookout.look() == []
+        project.mend()
+        assert lookout.look() == []
+
+
 def test_all_that_are_lost_are_named(project: TwoSources, lookout: Lookout) -> None:
     lookout.look()
     project.lose()
     (project.folder / "data" / "01.csv").unlink()
+    lookout.look()
     assert lookout.look() == ["customers, orders cannot be observed"]
     assert lookout.problem is not None
     assert "; orders: no file matches data/*.csv" in lookout.problem.what

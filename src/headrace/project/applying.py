@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from headrace.errors import HeadraceError
@@ -18,6 +18,7 @@ from headrace.project.health import DONE, FAILED, REFUSED, Applies
 from headrace.project.heartbeat import Patience, Pulse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -30,7 +31,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 1_800.0
 _GRACE = 15.0
 """Seconds that an apply has to end in good order."""
 _REFUSED = 4
-_GOOD = (0, _REFUSED)
+_DONE = 0
+_GOOD = (_DONE, _REFUSED)
 """Exit codes of an apply that need no other one: done, and done but for what a gate refused."""
 _ORDERS = 100
 """Applies that one process does, before another one takes its place."""
@@ -80,6 +82,12 @@ class Ended:
     def of(self, what: str) -> frozenset[str]:
         """The nodes under a heading, such as "made"."""
         return frozenset(self.done.get(what, ()))
+
+    def for_nodes(self, only: AbstractSet[str]) -> Ended:
+        """How it ended for whoever asked for these nodes (none: for all). What else went wrong is not theirs."""
+        lost = self.of("failed") | self.of("unobserved") | self.of("skipped")
+        own = bool(only) and self.run is not None and not only & lost
+        return replace(self, code=_DONE) if own and not self.good else self
 
 
 Then: TypeAlias = Callable[[Ended], None]
@@ -131,7 +139,7 @@ class Applying:
         """Have the environment applied as soon as can be, all of it or `only` these nodes and what they are made from.
 
         A pause after a failure is over with that. What is asked for several times before it begins is done once.
-        `then` is told how it ended; where that was a failure, it is tried again and `then` is told again.
+        `then` is told how it ended for these nodes; after a failure it is tried again, and `then` is told again.
         """
         asked = self._asked.get(reason)
         if asked is None:
@@ -211,20 +219,22 @@ class Applying:
         elif process is not None:
             process.stop(0)
             self._standby = self._started() if self._ready else None
-        if ended.good:
-            self._pause = _FIRST_PAUSE
+        told = [(wish, ended.for_nodes(wish.only)) for wish in under_way.values()]
+        bad = [wish for wish, how in told if not how.good]
+        if bad:
+            self._try_again(ended.code, bad)
         else:
-            self._try_again(ended.code, under_way)
-        for wish in under_way.values():
+            self._pause = _FIRST_PAUSE
+        for wish, how in told:
             for then in wish.then:
-                then(ended)
+                then(how)
 
-    def _try_again(self, code: int, failed: dict[str, _Wish]) -> None:
+    def _try_again(self, code: int, failed: Sequence[_Wish]) -> None:
         self._due = self._clock.monotonic() + self._pause if not self._asked else 0.0
         self._say(f"The apply ended with {code}; another one begins in {self._pause:g} s")
-        wishes = [wish.only for wish in failed.values()]
+        wishes = [wish.only for wish in failed]
         only = frozenset[str]().union(*wishes) if all(wishes) else frozenset[str]()
-        then = [each for wish in failed.values() for each in wish.then]
+        then = [each for wish in failed for each in wish.then]
         self._asked.setdefault(f"again after an apply that ended with {code}", _Wish(only, then))
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 

@@ -22,12 +22,15 @@ class Lookout:
     `digests` says what each source holds, None before the first look; of one that cannot be observed, what it was seen
     to hold last. `changed` and `failing` are moments, in seconds since 1970: when a source was seen to change, and
     since when it cannot be observed, 0 where it can.
+
+    A source counts as lost once two looks in a row have failed: the next apply asks anew what was a mishap of a moment.
     """
 
     def __init__(self, workspace: Workspace, environment: str) -> None:
         self._workspace = workspace
         self._environment = environment
         self._errors: Mapping[str, HeadraceError] = {}
+        self._lost: frozenset[str] = frozenset()
         self.digests: dict[str, str] | None = None
         self.changed: dict[str, float] = {}
         self.failing: dict[str, float] = {}
@@ -37,7 +40,7 @@ class Lookout:
         of = self._workspace
         snapshot = of.ledger.snapshot(self._environment)
         seen = observe(of.graph, of.coded, of.ledger, snapshot, of.outside)
-        before, errors = self.digests, self._errors
+        before, failed_before = self.digests, self._errors.keys()
         digests = {name: observed_digest(each) for name, each in seen.observations.items()}
         self._note_changes(digests, snapshot)
         now = of.clock.now().timestamp()
@@ -48,8 +51,10 @@ class Lookout:
         last = {name: before[name] for name in seen.unobserved if name in before} if before else {}
         self.digests, self._errors = {**digests, **last}, seen.unobserved
         if before is None:
+            self._lost = frozenset(seen.unobserved)  # what is applied at the beginning will tell
             return []
-        lost, back = seen.unobserved.keys() - errors.keys(), errors.keys() - seen.unobserved.keys()
+        lost, back = (seen.unobserved.keys() & failed_before) - self._lost, self._lost - seen.unobserved.keys()
+        self._lost = (self._lost | lost) - back
         reasons = ["new data"] if self.digests != before else []
         reasons += [f"{_named(lost)} cannot be observed"] if lost else []
         return reasons + ([f"{_named(back)} can be observed again"] if back else [])
