@@ -29,23 +29,26 @@ def lookout(project: TwoSources) -> Iterator[Lookout]:
         yield Lookout(workspace, "prod")
 
 
+def problem(lookout: Lookout) -> str:
+    """Why sources cannot be observed; nothing where all can."""
+    return "" if lookout.problem is None else f"{lookout.problem.code} {lookout.problem.what}"
+
+
 def test_one_that_is_lost_is_told_once_and_hides_no_other(project: TwoSources, lookout: Lookout) -> None:
     assert lookout.look() == []
     first = dict(lookout.digests or {})
     project.lose()
     assert lookout.look() == []
-    assert lookout.problem is not None, "it is told at once"
+    assert problem(lookout), "it is told at once"
     assert lookout.look() == ["customers cannot be observed"]
     assert lookout.digests == first, "what it held last is not forgotten"
     assert lookout.look() == []
     project.write_batch("02", range(3, 5))
     assert lookout.look() == ["new data"]
-    assert lookout.problem is not None
-    assert lookout.problem.code == "HR341"
-    assert lookout.problem.what.startswith("customers: ")
+    assert problem(lookout).startswith("HR341 customers: ")
     project.mend()
     assert lookout.look() == ["customers can be observed again"]
-    assert lookout.problem is None
+    assert not problem(lookout)
     assert lookout.look() == []
 
 
@@ -82,8 +85,7 @@ def test_all_that_are_lost_are_named(project: TwoSources, lookout: Lookout) -> N
     (project.folder / "data" / "01.csv").unlink()
     lookout.look()
     assert lookout.look() == ["customers, orders cannot be observed"]
-    assert lookout.problem is not None
-    assert "; orders: no file matches data/*.csv" in lookout.problem.what
+    assert "; orders: no file matches data/*.csv" in problem(lookout)
 
 
 def test_since_when_each_of_them_changed_and_fails(project: TwoSources) -> None:
