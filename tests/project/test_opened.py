@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -67,6 +68,19 @@ def test_a_query_sees_the_nodes_and_nothing_else(project: Project) -> None:
         with pytest.raises(HeadraceError, match="HR836"):
             prod.query("  ")
     assert secret == 42
+
+
+def test_a_query_answers_with_what_polars_lacks(project: Project) -> None:
+    """One moment less another is an interval."""
+    with headrace.open(project=project.folder) as prod:
+        late = "select max(o.at) - min(o.at) + interval '1 microsecond' as late from orders o"
+        assert prod.query(late)["late"].to_list() == [timedelta(days=215, microseconds=1)]
+        several = prod.query("select i from (values (interval '2 days 1 second'), (null), (interval '-1 hour')) t(i)")
+        assert several["i"].to_list() == [timedelta(days=2, seconds=1), None, timedelta(hours=-1)]
+        assert prod.query("select interval '1 day' as i where false").schema == {"i": pl.Duration("us")}
+        for column in ("interval '1 month'", "interval '200000000 days'", "[interval '1 day']", "union_value(a := 1)"):
+            with pytest.raises(HeadraceError, match=r"HR835.*'x'.*::varchar"):
+                prod.query(f"select {column} as x")
 
 
 def test_a_query_sees_other_environments_and_versions(project: Project, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def cell(value: object) -> str:
         return "null"
     if isinstance(value, float):
         return decimal(value)
+    if isinstance(value, bytes):
+        value = value.hex()
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="microseconds" if value.microsecond else "seconds")
     text = " ".join(str(value).split())
@@ -72,10 +74,11 @@ def _finite(value: float | None) -> float | str | None:
 
 
 def csv(frame: pl.DataFrame) -> str:
-    """Rows as CSV; nested columns as their text."""
+    """Rows as CSV; nested columns as their text, bytes as hexadecimal digits, durations in seconds."""
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     flat = frame.with_columns(
         pl.Series(name, [None if value is None else str(value) for value in frame[name].to_list()], pl.String)
         for name in nested
     )
-    return flat.write_csv()
+    seconds = pl.col(pl.Duration).dt.total_microseconds() / 1_000_000
+    return flat.with_columns(pl.col(pl.Binary).bin.encode("hex"), seconds).write_csv()

@@ -122,7 +122,7 @@ def columns(rows: Sequence[Sequence[str]], heads: Sequence[str] = (), *, right: 
 
 
 def plain(value: object) -> Json:
-    """A value as JSON can hold it: times as ISO 8601, decimals as text unless whole, not-a-number as null."""
+    """A value as JSON can hold it: times as ISO 8601, decimals as text unless whole, NaN as null, bytes in hex."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
@@ -143,7 +143,7 @@ def _plain_container(value: object) -> Json:
     if isinstance(value, (list, tuple, set, frozenset, PieceList)):
         ordered = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
         return [plain(each) for each in ordered]
-    return str(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def size(count: int) -> str:

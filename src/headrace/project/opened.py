@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from headrace.errors import HeadraceError, article, suggestion
 from headrace.graph.node import Node, RowsNode
 from headrace.models.model import Model
+from headrace.project.framed import framed
 from headrace.project.sides import side
 from headrace.project.workspace import Workspace
 from headrace.runtime.environments import existing
@@ -206,7 +207,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str
         answer = connection.sql(sql)
         if answer is None:
             raise HeadraceError("HR836", f"{sql.strip() or 'an empty text'!r} asks for nothing")
-        return pl.DataFrame(answer.to_arrow_table())
+        return framed(answer.to_arrow_table())
     except duckdb.CatalogException as error:
         missing = re.search(r"Table with name (\S+) does not exist", str(error))
         fix = None if missing is None else suggestion(missing.group(1), names)
