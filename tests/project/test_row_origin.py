@@ -146,3 +146,11 @@ def test_what_is_printed(project: Project) -> None:
     assert "data/02.csv, line 3" in told
     data = inside(project.folder, "why", "orders", "--row", "1", "--json").data
     assert data["inputs"][0]["place"] == "data/01.csv, line 2"
+
+
+def test_more_rows_that_are_named_so_are_counted(project: Project) -> None:
+    assert found(project, "orders", "3").alike == 0
+    assert found(project, "orders", "shop=a").alike == 1
+    assert found(project, "orders", "shop=b").alike == 2  # one of them is set aside
+    told = inside(project.folder, "why", "orders", "--row", "shop=b").out
+    assert told.startswith("the first of 3 such rows of orders ")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def row_lines(found: RowOrigin, environment: str) -> list[str]:
     """The row first, then what it was made of, each input below what is made from it."""
-    lines = [f"a row of {found.node} {short(found.version)}, in {environment}", *_values(found, "  ")]
+    which = f"the first of {found.alike + 1:,} such rows" if found.alike else "a row"
+    lines = [f"{which} of {found.node} {short(found.version)}, in {environment}", *_values(found, "  ")]
     if found.aside is not None:
         lines += ["", f"set aside: {found.aside}"]
     if found.place is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ class RowOrigin:
     """A row, or `rows` of them, of a version, and what it was made of.
 
     `place` says where it stands: file and line of a row, or the batches of several. `aside` says why it was set aside.
+    `alike` rows more, clean or set aside, have the values that it was asked for by.
     """
 
     node: str
@@ -46,6 +47,7 @@ class RowOrigin:
     place: str | None = None
     aside: str | None = None
     inputs: tuple[RowOrigin, ...] = ()
+    alike: int = 0
 
     def to_json(self) -> Json:
         """Plain data."""
@@ -56,6 +58,7 @@ class RowOrigin:
             "row": {name: _plain(value) for name, value in self.row.items()},
             "place": self.place,
             "aside": self.aside,
+            "alike": self.alike,
             "inputs": [each.to_json() for each in self.inputs],
         }
 
@@ -92,17 +95,28 @@ class _Walk:
     def begin(self, node: Source | Table, version: Version, text: str) -> RowOrigin:
         """The origin of the first row that is named so, among the clean ones and then among those set aside."""
         rows = node.read(version, self._stores)
-        named = _named(node, text, rows.collect_schema().names())
-        found = _first(rows, named)
-        if found is not None and isinstance(node, Source):
-            return self._of_source(node, version, self._source_rows(node, version, None)[int(found["_at"].item())])
-        if found is not None and isinstance(node, Table):
-            return self._of_table(node, version, found.drop("_at"), self._batch(version, int(found["_at"].item())))
         aside = node.quarantine(version, self._stores) if isinstance(node, Table) else None
-        found = None if aside is None else _first(aside, named)
-        if found is None or isinstance(node, Source):
-            told = ", ".join(f"{column} {value}" for column, value in named.items())
-            raise HeadraceError("HR338", f"{node.name} has no row with {told}")
+        named = _named(node, text, rows.collect_schema().names())
+        clean = _having(rows, named)
+        broken = None if aside is None else _having(aside, named)
+        found = _first(clean)
+        if found is not None:
+            origin = self._of_clean(node, version, found)
+        else:
+            found = None if broken is None else _first(broken)
+            if found is None or isinstance(node, Source):
+                told = ", ".join(f"{column} {value}" for column, value in named.items())
+                raise HeadraceError("HR338", f"{node.name} has no row with {told}")
+            origin = self._of_broken(node, version, found)
+        return replace(origin, alike=_count(clean) + (0 if broken is None else _count(broken)) - 1)
+
+    def _of_clean(self, node: Source | Table, version: Version, found: pl.DataFrame) -> RowOrigin:
+        at = int(found["_at"].item())
+        if isinstance(node, Source):
+            return self._of_source(node, version, self._source_rows(node, version, None)[at])
+        return self._of_table(node, version, found.drop("_at"), self._batch(version, at))
+
+    def _of_broken(self, node: Table, version: Version, found: pl.DataFrame) -> RowOrigin:
         why = f"{found['_rule'].item()}: {found['_column'].item()} = {found['_value'].item()}"
         row = found.drop("_at", *(name for name in found.columns if name in _REASONS))
         return self._of_table(node, version, row, found["_batch"].item(), why)
@@ -223,14 +237,24 @@ def _types(node: Table) -> list[tuple[str, str]]:
     return [] if node.contract is None else [(each.name, each.type) for each in node.contract.__columns__]
 
 
-def _first(rows: pl.LazyFrame, named: Mapping[str, str]) -> pl.DataFrame | None:
-    """The first row with these values, and its number."""
+def _having(rows: pl.LazyFrame, named: Mapping[str, str]) -> pl.LazyFrame:
+    """The rows with these values, and their numbers."""
     import polars as pl
 
     types = rows.collect_schema()
     fits = [_fits(pl.col(name), types[name], value) for name, value in named.items()]
-    found = rows.with_row_index("_at").filter(pl.all_horizontal(fits)).head(1).collect()
+    return rows.with_row_index("_at").filter(pl.all_horizontal(fits))
+
+
+def _first(rows: pl.LazyFrame) -> pl.DataFrame | None:
+    found = rows.head(1).collect()
     return found if found.height else None
+
+
+def _count(rows: pl.LazyFrame) -> int:
+    import polars as pl
+
+    return int(rows.select(pl.len()).collect().item())
 
 
 def _fits(column: pl.Expr, kind: pl.DataType, text: str) -> pl.Expr:
