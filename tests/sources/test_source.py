@@ -12,6 +12,7 @@ from headrace.errors import HeadraceError
 from headrace.ports.canonical import canonical
 from headrace.sources.files import files
 from headrace.sources.source import Source
+from tests.sources.making import MAKERS
 from tests.tables.workshop import Workshop, csv_source
 
 if TYPE_CHECKING:
@@ -130,9 +131,44 @@ def test_a_file_that_changes_while_it_is_read(shop: Workshop) -> None:
 
 
 def test_no_row_in_any_file(shop: Workshop) -> None:
-    shop.write("data/a.csv", "n\n")
-    shop.write("data/b.csv", "n\n")
-    assert refused(shop, csv_source()).what == "raw: no row in 2 batches"
+    shop.write("data/a.csv", "n,t\n")
+    shop.write("data/b.csv", "n,t\n")
+    error = refused(shop, csv_source())
+    assert error.what == "raw: no row in 2 batches, and nothing tells the types of n, t"
+    assert "schema={'n': str}" in error.fix
+    partly = refused(shop, Source("raw", files("data/*.csv", schema={"n": int})))
+    assert partly.what.endswith("nothing tells the types of t")
+    whole = Source("raw", files("data/*.csv", schema={"n": int, "t": pl.Date}))
+    version = shop.land(whole)
+    assert (version.rows, version.manifest.facts["schema"]) == (0, {"n": "Int64", "t": "Date"})
+    assert shop.rows(whole, version).schema == {"n": pl.Int64(), "t": pl.Date()}
+
+
+@pytest.mark.parametrize("name", ["a=1/f.csv", "a=1/f.xlsx", "a=1/f.parquet", "a=1/f.orc", "a=1/f.avro"])
+def test_no_row_in_a_file_that_tells_its_types(shop: Workshop, name: str) -> None:
+    kinds = {"n": pl.Int64(), "x": pl.Float64(), "t": pl.String(), "b": pl.Boolean(), "d": pl.Date()}
+    ending = name.rpartition(".")[2]
+    shop.write(name, MAKERS[ending](pl.DataFrame(schema=kinds)))
+    schema = kinds if ending in ("csv", "xlsx") else {}
+    source = Source("raw", files(f"**/*.{ending}", schema=schema, hive=True))
+    version = shop.land(source)
+    assert shop.rows(source, version).schema == {**kinds, "a": pl.String()}
+    assert version.rows == 0
+    shop.write(name.replace("f.", "g."), MAKERS[ending](pl.DataFrame({"n": [1]}).cast(pl.Int64).with_columns(x=1.5)))
+    if not schema:
+        grown = shop.land(source)
+        assert (grown.rows, grown.manifest.facts["schema"]["t"]) == (1, "String")
+
+
+def test_the_types_of_files_without_rows_count_only_where_there_is_no_row(shop: Workshop) -> None:
+    source = Source("raw", files("*.parquet"))
+    pl.DataFrame(schema={"n": pl.String}).write_parquet(shop.folder / "a.parquet")
+    first = shop.land(source)
+    assert first.manifest.facts["schema"] == {"n": "String"}
+    pl.DataFrame({"n": [1]}).write_parquet(shop.folder / "b.parquet")
+    second = shop.land(source)
+    assert shop.rows(source, second)["n"].to_list() == [1]
+    assert source.decide(second, first, shop.context("", {})).passed
 
 
 def test_numbers_in_one_file_and_text_in_another(shop: Workshop) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.ports.canonical import digest_of
 from headrace.ports.outside import Foreseen
 from headrace.ports.records import Decision, Outcome
-from headrace.sources.changes import ON_CHANGE, Level, among, changes, recorded, stops, together
+from headrace.sources.changes import EMPTIED, ON_CHANGE, Level, among, changes, recorded, stops, together
 from headrace.sources.peeking import foreseen
 
 if TYPE_CHECKING:
@@ -32,9 +32,12 @@ _RULES = {
 
 
 def compared(candidate: Version, champion: Version | None) -> tuple[Change, ...]:
-    """What changed in the schema of a source; of a first version, what differs among its batches."""
+    """What changed in the schema of a source, and whether all rows went; of a first version, how its batches differ."""
     after = recorded(candidate.manifest.facts)
-    return among(after) if champion is None else changes(recorded(champion.manifest.facts), after)
+    if champion is None:
+        return among(after)
+    found = changes(recorded(champion.manifest.facts), after)
+    return (EMPTIED, *found) if champion.rows and not candidate.rows else found
 
 
 def decision_keys(on_change: str, candidate: Version, champion: Version | None) -> Sequence[str]:

@@ -56,7 +56,7 @@ class Column:
 class Change:
     """One difference between two schemas: what happened to a column, from what to what, and in which batch first."""
 
-    what: str  # "added", "removed", "renamed", "type", "nulls"
+    what: str  # "added", "removed", "renamed", "type", "nulls", "emptied" (of no column)
     column: str
     level: Level
     before: str = ""
@@ -71,6 +71,8 @@ class Change:
             return f"column {self.column} ({self.before}) is gone{where}"
         if self.what == "renamed":
             return f"column {self.column} is gone{where}, and {self.after} is new: renamed?"
+        if self.what == "emptied":
+            return "all rows are gone"
         if self.what == "nulls":
             return f"column {self.column} holds nulls{where}, for the first time"
         return f"column {self.column} was {self.before} and is {self.after}{where}"
@@ -85,6 +87,10 @@ class Change:
             "after": self.after,
             "batch": self.batch,
         }
+
+
+EMPTIED = Change("emptied", "", Level.BREAKING)
+"""A source had rows, and has none."""
 
 
 def check_rule(source: str, on_change: str) -> str:

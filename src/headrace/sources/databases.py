@@ -106,17 +106,22 @@ class Database(Origin):
         with self._reading(reader, None) as reading, Staging(outlook.outside.stores.artefacts) as staging:
             for frame in reading.frames():
                 staging.add(self._typed(reading, reader.where, frame))
+            staging.begin(self._typed(reading, reader.where, _without_rows(reading)))
             batch = self._batch(f"{self._label}/{staging.digest.hexdigest()[:12]}", reader, staging, {})
         there = known(outlook)
-        if batch is None or (batch.id in outlook.excluded and outlook.before is not None):
-            return tuple(there[each] for each in sorted(there) if batch is not None and each not in outlook.excluded)
+        if batch.id in outlook.excluded and outlook.before is not None:
+            return tuple(there[each] for each in sorted(there) if each not in outlook.excluded)
         return (there.get(batch.id, batch),)
 
     def _growth(self, reader: Reader, outlook: Outlook) -> tuple[Batch, ...]:
-        """The batches that there are, and the rows from the watermark less the overlap on that are in none of them."""
+        """The batches that there are, and the rows from the watermark less the overlap on that are in none of them.
+
+        Where there is no row at all, a batch without any tells the columns; it goes when rows come.
+        """
         from headrace.sources.seen import Seen
 
-        batches = known(outlook)
+        there = known(outlook)
+        batches = {name: batch for name, batch in there.items() if UNTIL in batch.facts}
         marks = [_mark(batch.facts[UNTIL]) for batch in batches.values()]
         watermark = max(marks) if marks else None
         since = None if watermark is None else self._since(watermark)
@@ -130,17 +135,18 @@ class Database(Origin):
                 new = seen.without(_from(since, self.cursor or "", self._typed(reading, reader.where, frame)))
                 staging.add(new)
                 highest = _higher(highest, new[self.cursor or ""].max())
-            number = next_number(outlook, batches)
+            if batches and not staging.rows:
+                return tuple(batches[each] for each in sorted(batches))
+            staging.begin(self._typed(reading, reader.where, _without_rows(reading)))
+            number = next_number(outlook, batches) if staging.rows else 0
             label = f"{self._label}/{number:06d}-{staging.digest.hexdigest()[:8]}"
             until = {} if highest is None else {UNTIL: _written(highest)}
             batch = self._batch(label, reader, staging, until)
-        found = [*batches.values(), *([batch] if batch is not None else [])]
+        found = [*batches.values(), there.get(batch.id, batch)]
         return tuple(sorted(found, key=lambda each: each.id))
 
-    def _batch(self, label: str, reader: Reader, staging: Staging, facts: Mapping[str, object]) -> Batch | None:
-        """What was staged as a batch; None where it has no row. Raises HR348 where the key does not tell rows apart."""
-        if not staging.rows:
-            return None
+    def _batch(self, label: str, reader: Reader, staging: Staging, facts: Mapping[str, object]) -> Batch:
+        """What was staged as a batch. Raises HR348 where the key does not tell rows apart."""
         if self.key:
             _refuse_alike(f"{reader.where}: {self._label}", staging.scan(), self.key)
         ref, size = staging.kept()
@@ -232,6 +238,13 @@ def database(  # noqa: PLR0913 - the keywords of a declaration are its vocabular
         raise HeadraceError("HR347", f"database({name!r}): overlap is {overlap!r}")
     types = {each: declared_type(each, kind, "database") for each, kind in (schema or {}).items()}
     return Database(name, table, query, cursor, window, keys, types)
+
+
+def _without_rows(reading: Reading) -> pl.DataFrame:
+    """The columns of a reading, as texts."""
+    import polars as pl
+
+    return pl.DataFrame(schema={column.name: pl.String for column in reading.columns})
 
 
 def _refuse_alike(what: str, rows: pl.LazyFrame, key: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from headrace.ports.mappings import changed, counted, differences, folded, pairs
 from headrace.ports.records import REFS
+from headrace.sources.types import union_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,9 +77,12 @@ class Landed:
         return batch in self._outputs or batch in self._more
 
     def add(self, batch: Batch, landing: Landing, nulls: Sequence[str]) -> None:
-        """One more batch."""
+        """One more batch. One without rows goes together with every type, and what it tells of types is kept."""
         facts = {"digest": batch.digest, "bytes": batch.size, "rows": landing.rows, **landing.facts}
-        more = {"schema": _place(dict(landing.schema), self.schemas), "nulls": _place(list(nulls), self.nulls)}
+        schema = dict(landing.schema)
+        if not landing.rows:
+            facts["types"], schema = schema, dict.fromkeys(schema, "Null")
+        more = {"schema": _place(schema, self.schemas), "nulls": _place(list(nulls), self.nulls)}
         self._more[batch.id] = (landing.ref, {**facts, **more})
 
     @property
@@ -95,6 +99,12 @@ class Landed:
         """The different schemas, each with the first batch that has it, in order of those."""
         firsts = firsts_of(self.batches, "schema")
         return [(batch, self.schemas[place]) for place, batch in firsts.items() if place is not None]
+
+    def without_rows(self) -> dict[str, str]:
+        """The types that batches without rows tell, where none has a row; Null where no batch tells one."""
+        told = [(batch, of.get("types", {})) for batch, of in pairs(self.batches)]
+        known = {name for _, of in told for name, kind in of.items() if kind != "Null"}
+        return {name: kind if name in known else "Null" for name, kind in union_schema(told).items()}
 
     def _forget(self) -> None:
         """Leave schemas and lists of nulls out that no batch has any more."""

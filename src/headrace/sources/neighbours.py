@@ -80,8 +80,9 @@ class Shared(Origin):
         with Staging(artefacts) as staging:
             for frame in rows(sum(_rows(batch, artefacts) for batch in chain)):
                 staging.add(frame)
-            if not staging.rows:
+            if chain and not staging.rows:
                 return chain
+            staging.begin(landable(label, *_columns(version)))
             digest = staging.digest.hexdigest()
             ref, size = staging.kept()
         facts = {"project": self.project, "environment": neighbour.environment, "key": version.key}
@@ -106,6 +107,16 @@ def shared(project: str, table: str, *, environment: str | None = None) -> Share
     other project is only read.
     """
     return Shared(project, table, environment)
+
+
+def _columns(version: Version) -> tuple[pl.DataFrame, list[str]]:
+    """The columns of a version without rows, all of them known."""
+    import polars as pl
+
+    from headrace.sources.types import dtype
+
+    schema = {name: dtype(kind) for name, kind in version.manifest.facts["schema"].items()}
+    return pl.DataFrame(schema=schema), list(schema)
 
 
 def _chain(last: Batch, there: Mapping[str, Batch]) -> list[Batch] | None:

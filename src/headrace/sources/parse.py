@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from headrace.sources.spec import FileSpec
 
 
+_TYPED = ("parquet", "orc", "avro")
+"""Formats whose files tell the types of columns without any value."""
+
+
 def parse(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     """The rows of one file. `name` decides what kind of file it is, and holds its partitions.
 
@@ -35,7 +39,8 @@ def parse(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     frame = _read(name, unpacked(name, content, kind.compression, spec.limits), inside, kind)
     if spec.hive:
         frame = with_partitions(name, frame, spec.schema)
-    return landable(name, frame, spec.schema)
+    told = (*frame.columns,) if kind.format in _TYPED else (*spec.schema, *keys)
+    return landable(name, frame, told if frame.is_empty() else spec.schema)
 
 
 def _read(name: str, content: bytes, spec: FileSpec, kind: Kind) -> pl.DataFrame:

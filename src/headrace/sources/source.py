@@ -36,9 +36,10 @@ class Source(RowsNode):
     """Raw rows from where they are (files, a database), as they are, batch by batch: each file is one, say.
 
     The outputs of a version are its batches, as Parquet artefacts by batch id. Its facts are `rows`, `new_rows`,
-    `batches` (by id: digest, bytes, rows, and which of `schemas` it has), `schemas` (the different ones that were
-    landed, column to type), `nulls` (the different lists of columns with nulls; each batch says which it has) and
-    `schema` (the one that all batches are read with; a batch that lacks a column has nulls there).
+    `batches` (by id: digest, bytes, rows, which of `schemas` it has, and without rows the `types` that it tells),
+    `schemas` (the different ones that were landed, column to type), `nulls` (the different lists of columns with nulls;
+    each batch says which it has) and `schema` (the one that all batches are read with; a batch that lacks a column has
+    nulls there).
     """
 
     kind: ClassVar[str] = "source"
@@ -102,10 +103,8 @@ class Source(RowsNode):
         context.progress(len(new), len(new))
         outputs, batches = landed.outputs, landed.batches
         look = Lookup(outputs, context.stores.artefacts, self._placing(batches, context))
-        schema = union_schema(landed.in_order(), look.example)
         rows = rows_of(batches)
-        if rows == 0:
-            raise HeadraceError("HR313", f"{self.name}: no row in {len(batches)} batches")
+        schema = union_schema(landed.in_order(), look.example) if rows else self._without_rows(landed)
         facts = {
             "rows": rows,
             "new_rows": sum(batches[batch.id]["rows"] for batch in new),
@@ -116,6 +115,18 @@ class Source(RowsNode):
         }
         look.refuse_rounded(facts, None if step.base is None else step.base.manifest.facts)
         return Manifest(step.key, outputs, facts)
+
+    def _without_rows(self, landed: Landed) -> dict[str, str]:
+        """The types of a version without rows. Raises HR313 where nothing tells them."""
+        schema = landed.without_rows()
+        unknown = [name for name, kind in schema.items() if kind == "Null"]
+        what = f"{self.name}: no row in {len(landed.batches)} batches"
+        if unknown:
+            fix = f"Declare their types, for example schema={{{unknown[0]!r}: str}}; or wait for rows."
+            raise HeadraceError("HR313", f"{what}, and nothing tells the types of {', '.join(unknown)}", fix=fix)
+        if not schema:
+            raise HeadraceError("HR313", what)
+        return schema
 
     def read(self, version: Version, stores: Stores) -> pl.LazyFrame:
         """All rows, batch after batch in the order of their ids, less those that others have taken the place of."""
@@ -133,6 +144,9 @@ class Source(RowsNode):
         wanted = sorted(version.manifest.outputs if ids is None else ids)
         outputs, batches = (at_hand(of, len(wanted)) for of in (version.manifest.outputs, facts["batches"]))
         for batch in wanted:
+            if not batches[batch]["rows"]:
+                found.append((batch, pl.LazyFrame(schema=schema)))
+                continue
             frame = pl.scan_parquet(stores.artefacts.path(outputs[batch]))
             own = facts["schemas"][batches[batch]["schema"]]
             columns = [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headrace.ports.work import Context
     from headrace.sources.peeking import Peek
 
-_OWN = frozenset({"digest", "bytes", "rows", "schema", "nulls"})
+_OWN = frozenset({"digest", "bytes", "rows", "schema", "nulls", "types"})
 """The facts of a batch that the source itself records."""
 _NUMBERED = re.compile(r"/(\d+)-[0-9a-f]+$")
 
@@ -59,10 +59,15 @@ class Staging:
         table = frame.to_arrow()
         if self._writer is None:
             self._writer = self._parquet.ParquetWriter(self._file, table.schema, compression="zstd")
+        self.digest.add(frame)
         if frame.height:
             self._writer.write_table(table)
-            self.digest.add(frame)
             self.rows += frame.height
+
+    def begin(self, columns: pl.DataFrame) -> None:
+        """The columns and their types, of rows that may never come."""
+        if self._writer is None:
+            self.add(columns.clear())
 
     def scan(self) -> pl.LazyFrame:
         """What was written, once no more comes."""

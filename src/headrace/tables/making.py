@@ -157,15 +157,18 @@ def _times(made: Grown, shape: Shape, before: Before | None) -> dict[str, str]:
     return {"first_event": min(texts), "last_event": max(texts)} if texts else {}
 
 
-def refuse(name: str, made: Grown, facts: Facts, answer: str, limit: float | None) -> None:
-    """Raise HR411 where no row is left, HR412 where more than a share `limit` was set aside or a rule allows none."""
+def refuse(name: str, made: Grown, facts: Facts, answer: str, limit: float | None, *, fed: bool) -> None:
+    """Raise HR411 where no row is left, HR412 where more than a share `limit` was set aside or a rule allows none.
+
+    A table may be without rows where all that it is made from is: it is not `fed`.
+    """
     rows, quarantined = facts["rows"], facts["quarantined"]
     told = ", ".join(f"{rule}: {count}" for rule, count in facts["rules"].items())
     failed = [each for each in facts.get("results", ()) if each["on_breach"] == FAIL and each["broken"]]
     if failed and answer != FAIL:
         broken = ", ".join(f"{each['rule']}: {each['broken']}" for each in failed)
         raise HeadraceError("HR412", f"{name}: rows break a rule that allows none ({broken}){_examples(made)}")
-    if rows == 0:
+    if rows == 0 and (fed or quarantined):
         if not quarantined:
             raise HeadraceError("HR411", f"{name} has no rows: its function returned none")
         what = f"{name} has no rows left: {quarantined} break its contract ({told}){_examples(made)}"

@@ -249,7 +249,9 @@ class Table(TracedNode):
         assert made is not None  # noqa: S101 - all batches together can always be made
         facts = facts_of(made, self._shape(step), before)
         facts.update(kept.facts(facts))
-        refuse(self.name, made, facts, self.on_breach, 0.0 if self.on_breach == "fail" else self.max_quarantined)
+        limit = 0.0 if self.on_breach == "fail" else self.max_quarantined
+        fed = not self.taken or any(context.versions[each.name].rows != 0 for each in self.taken)
+        refuse(self.name, made, facts, self.on_breach, limit, fed=fed)
         facts.update(whole(self.name, self.contract, made, before, facts))
         outputs = self._written(step.key, made, {} if base is None else base.manifest.outputs, context)
         context.log(told(facts))

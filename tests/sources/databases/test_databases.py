@@ -11,7 +11,7 @@ import pytest
 from headrace.errors import HeadraceError
 from headrace.ports.outside import Outside
 from headrace.sources import database
-from tests.sources.databases.places import Landing
+from tests.sources.databases.places import Landing, SqlitePlace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,3 +232,58 @@ def test_what_was_seen_and_collected_is_told(orders: Place, tmp_path: Path) -> N
 
 def test_the_server_says_what_it_is(place: Place) -> None:
     assert place.reader.ask().lower().startswith(place.kind)
+
+
+@pytest.mark.parametrize("cursor", [None, "updated_at"])
+def test_an_empty_table_is_a_version_without_rows(orders: Place, tmp_path: Path, cursor: str | None) -> None:
+    landing = Landing(tmp_path, orders.reader, database("crm", table="orders", cursor=cursor))
+    empty = landing.land()
+    schema = empty.manifest.facts["schema"]
+    assert (empty.rows, len(empty.batches), schema["note"]) == (0, 1, "String")
+    assert landing.land() is empty
+    assert landing.shop.rows(landing.source, empty).schema["updated_at"] == MOMENT
+    orders.put((1, "a", ONE))
+    full = landing.land()
+    assert (full.rows, len(full.batches), full.manifest.facts["schema"]) == (1, 1, schema)
+    orders.put((2, "b", TWO))
+    assert landing.land().rows == 2
+
+
+def test_a_table_that_lost_all_rows_is_not_published_by_itself(orders: Place, tmp_path: Path) -> None:
+    orders.put((1, "a", ONE))
+    for rule, passes in (("widen", False), ("accept", True), ("fail", False)):
+        landing = Landing(tmp_path / rule, orders.reader, database("crm", table="orders"))
+        landing.source.on_change = rule
+        full = landing.land()
+        orders.run("DELETE FROM orders")
+        empty = landing.land()
+        orders.put((1, "a", ONE))
+        assert (empty.rows, empty.manifest.facts["schema"]) == (0, full.manifest.facts["schema"])
+        decision = landing.source.decide(empty, full, landing.shop.context("", {}))
+        assert decision.passed is passes
+        assert decision.key == landing.source.decision_keys(empty, full)[-1]
+        assert ("all rows are gone", passes) in [(each.condition, each.passed) for each in decision.outcomes]
+        accepted = landing.source.accept(empty, full, "closed down", "")
+        assert (accepted is None) is passes
+        assert landing.source.decide(full, empty, landing.shop.context("", {})).passed is (rule != "fail")
+
+
+def test_an_empty_table_whose_columns_change(orders: Place, tmp_path: Path) -> None:
+    landing = Landing(tmp_path, orders.reader, database("crm", table="orders"))
+    before = landing.land()
+    orders.run("ALTER TABLE orders ADD COLUMN price INTEGER")
+    after = landing.land()
+    assert after.manifest.facts["schema"].keys() - before.manifest.facts["schema"].keys() == {"price"}
+
+
+def test_an_empty_query_of_sqlite_tells_no_types(tmp_path: Path) -> None:
+    place = SqlitePlace(tmp_path)
+    place.make_orders()
+    landing = Landing(tmp_path, place.reader, database("crm", query="SELECT id, note FROM orders"))
+    error = refused(landing)
+    assert (error.code, error.what) == (
+        "HR313",
+        "orders: no row in 1 batches, and nothing tells the types of id, note",
+    )
+    declared = database("crm", query="SELECT id, note FROM orders", schema={"id": int, "note": str})
+    assert Landing(tmp_path / "other", place.reader, declared).land().rows == 0
