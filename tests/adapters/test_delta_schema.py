@@ -102,7 +102,7 @@ def test_a_column_gets_a_type_that_holds_all_its_values(tmp_path: Path, series: 
 def test_values_that_would_change_are_refused(series: pl.Series) -> None:
     with pytest.raises(HeadraceError, match="HR640 column amount of table orders") as raised:
         stored(pl.DataFrame({"fine": series.is_null(), "amount": series}), "orders")
-    assert "1 values, the first in row" in raised.value.what
+    assert "1 value, the first in row" in raised.value.what
 
 
 @pytest.mark.parametrize("series", REFUSED.values(), ids=REFUSED)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headrace.cli import main as entry
 from headrace.cli.calling import perform
 from headrace.cli.exits import MEANINGS, Exit
 from headrace.cli.main import SECTIONS, VERBS, Verbs, run
@@ -198,3 +199,13 @@ def test_a_disk_that_is_full_is_an_error(
 @pytest.mark.parametrize(("noun", "told"), [("table", "a table"), ("endpoint", "an endpoint"), ("model", "a model")])
 def test_an_article(noun: str, told: str) -> None:
     assert article(noun) == told
+
+
+def test_ctrl_c_before_a_verb_begins_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert ended.value.code == Exit.INTERRUPTED

@@ -98,6 +98,24 @@ def test_times() -> None:
     assert found["long"].mean == timedelta(hours=2)
 
 
+@pytest.mark.parametrize("dtype", [pl.Float32, pl.Float64])
+def test_the_extremes_are_finite(dtype: type[pl.DataType]) -> None:
+    found = profiled(pl.DataFrame({"x": pl.Series([1.5, math.nan, math.inf, -math.inf, -2.0], dtype=dtype)}))["x"]
+    assert (numbers_of(found).low, numbers_of(found).high, found.infinite, found.nans) == (-2.0, 1.5, 2, 1)
+
+
+def test_the_ends_of_time() -> None:
+    """Some write them where an end is open."""
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    at = pl.Series([first, datetime(2024, 1, 1, tzinfo=UTC), last], dtype=pl.Datetime("us", "UTC"))
+    found = profiled(pl.DataFrame({"at": at, "plain": at.dt.replace_time_zone(None), "day": at.dt.date()}))
+    ends = {name: (numbers_of(each).low, numbers_of(each).high) for name, each in found.items()}
+    assert ends["at"] == (first, last)
+    assert ends["plain"] == (first.replace(tzinfo=None), last.replace(tzinfo=None))
+    assert ends["day"] == (date.min, date.max)
+    assert [sum(bar.rows for bar in numbers_of(each).histogram) for each in found.values()] == [3, 3, 3]
+
+
 def test_texts_and_what_has_no_order() -> None:
     frame = pl.DataFrame(
         {

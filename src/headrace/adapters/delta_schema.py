@@ -98,7 +98,8 @@ def _cast(frame: pl.DataFrame, targets: Mapping[str, pl.DataType], name: str) ->
         if _may_change(before.dtype):
             changed = before.ne_missing(after.cast(before.dtype, strict=False))
             if changed.any():
-                at = f"{changed.sum()} values, the first in row {changed.arg_max()}"
+                count = changed.sum()
+                at = f"{count} value{'' if count == 1 else 's'}, the first in row {changed.arg_max()}"
                 raise HeadraceError("HR640", f"column {column} of table {name} does not fit {target}: {at}")
         columns.append(after)
     return frame.with_columns(columns)

@@ -175,7 +175,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script `headrace`."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before a verb began, or after it ended
+        code = Exit.INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def _numbers(found: Numbers) -> tuple[str, ...]:
 def value_cell(value: object) -> str:
     """A value on one line; times to the minute, lengths of time in days or to the second."""
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return value.replace(tzinfo=None).isoformat(sep=" ", timespec="minutes")
     if isinstance(value, timedelta):
         return f"{value / _DAY:.4g} days" if value >= _DAY else str(timedelta(seconds=round(value.total_seconds())))
     return cell(value)

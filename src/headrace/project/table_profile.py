@@ -33,6 +33,8 @@ TOP: Final = 10
 LEVELS: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The quantiles that are told."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class _Group:
         for place, name in enumerate(self._names):
             column, dtype = pl.col(name), self._schema[name]
             if self._has(name):
-                own = finite(column) if dtype.is_float() else column
+                own = pl.when(column.is_finite()).then(column) if dtype.is_float() else column
                 measured = finite(number_of(name, self._schema))
                 told = {"<": own.min(), ">": own.max(), "<<": measured.min(), ">>": measured.max()}
             elif dtype == pl.String:
@@ -274,7 +276,10 @@ def _value(number: float | None, dtype: pl.DataType, *, is_mean: bool = False) -
     length = timedelta(microseconds=number)
     if isinstance(dtype, pl.Duration):
         return length
-    at = _EPOCH + length
+    try:
+        at = _EPOCH + length
+    except OverflowError:  # in 64 bits, the last moment of the year 9999 is rounded up
+        at = _LAST if number > 0 else _FIRST
     if dtype == pl.Time:
         return at.time()
     if dtype == pl.Date and not is_mean:
