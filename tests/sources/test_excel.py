@@ -12,6 +12,8 @@ import openpyxl
 import pytest
 from openpyxl.chart import LineChart, Reference
 
+from headrace.errors import HeadraceError
+from headrace.sources.sheetorder import refuse_disorder
 from tests.sources.making import parsed, refused, workbook
 
 
@@ -70,13 +72,13 @@ def test_a_wrong_sheet(rows: list[list[object]], code: str, said: str) -> None:
     assert (error.code, error.what) == (code, said)
 
 
-def rewritten(book: bytes, old: str, new: str) -> bytes:
-    """A workbook with another text in its first sheet: what other programs write."""
+def rewritten(book: bytes, old: str, new: str, sheet: int = 1) -> bytes:
+    """A workbook with another text in one of its sheets: what other programs write."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(book)) as before, zipfile.ZipFile(file, "w") as after:
         for name in before.namelist():
             content = before.read(name).decode()
-            if name == "xl/worksheets/sheet1.xml":
+            if name == f"xl/worksheets/sheet{sheet}.xml":
                 content, count = re.subn(old, new, content)
                 assert count
             after.writestr(name, content)
@@ -90,6 +92,45 @@ def test_a_size_that_is_not_that_of_the_sheet(size: str) -> None:
         (1, 2),
         (3, 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("swapped", "said"),
+    [
+        (("2", "3"), "row 3 comes after row 3"),
+        (("3", "2"), "row 2 comes after row 2"),
+        (("4", "1"), "row 1 comes after row 3"),
+    ],
+)
+def test_rows_that_do_not_ascend(swapped: tuple[str, str], said: str) -> None:
+    book = workbook({"first": [["n"], [1]], "a": [["n", "m"], [1, 2], [3, 4], [5, 6]]})
+    was, now = swapped
+    content = rewritten(book, f'<row r="{was}"', f'<row r="{now}"', sheet=2)
+    error = refused("f.xlsx", content, sheet="a")
+    assert (error.code, error.what) == ("HR311", f"f.xlsx, sheet 'a': {said}")
+    assert "save it" in error.fix
+    assert parsed("f.xlsx", content, sheet="first").rows() == [(1,)]
+
+
+def test_cells_that_do_not_ascend() -> None:
+    book = workbook({"a": [["n", "m", "o"], [1, 2, 3]]})
+    content = rewritten(book, '<c r="C2"', '<c r="A2"')
+    assert refused("f.xlsx", content).what == "f.xlsx, sheet 'a': cell A2 of row 2 comes too late"
+
+
+def test_rows_and_cells_without_numbers() -> None:
+    book = workbook({"a": [["n", "m"], [1, 2], [3, 4]]})
+    content = rewritten(rewritten(book, '<row r="[0-9]*"', "<row"), '<c r="[A-Z]*[0-9]*"', "<c")
+    assert parsed("f.xlsx", content).rows() == [(1, 2), (3, 4)]
+
+
+def test_a_large_sheet_is_looked_at_in_parts() -> None:
+    last = 60_000
+    rows = b"".join(b'<row r="%d"><c r="A%d"><v>1</v></c></row>' % (row, row) for row in range(1, last))
+    refuse_disorder("f", "a", io.BytesIO(b"<sheetData>" + rows + b"</sheetData>"))
+    file = io.BytesIO(b"<sheetData>" + rows + b'<row r="7"/></sheetData>')
+    with pytest.raises(HeadraceError, match=f"row 7 comes after row {last - 1}"):
+        refuse_disorder("f", "a", file)
 
 
 @pytest.mark.parametrize("stored", ["<v></v>", "<v/>", ""])

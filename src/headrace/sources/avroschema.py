@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.errors import HeadraceError
 
-_MAGIC = b"Obj\x01"
+MAGIC = b"Obj\x01"
 _PRIMITIVE = frozenset({"boolean", "int", "long", "float", "double", "bytes", "string"})
 _FIX = "Write the column in another type; nested values and enumerations as texts."
 _DIGITS = 38
@@ -17,7 +17,8 @@ _DIGITS = 38
 def refuse_unreadable(name: str, content: bytes) -> None:
     """Raises HR316 for a column of a type that cannot be read. What is no Avro file is left to the reader."""
     try:
-        fields = [(field["name"], field["type"]) for field in json.loads(_metadata(content)["avro.schema"])["fields"]]
+        schema = json.loads(metadata(io.BytesIO(content))["avro.schema"])
+        fields = [(field["name"], field["type"]) for field in schema["fields"]]
         wrong = [(column, what) for column, kind in fields if (what := _unreadable(kind))]
     except (LookupError, ValueError, TypeError, RecursionError):
         return
@@ -51,27 +52,26 @@ def _declared(kind: dict[str, Any], *, optional: bool) -> str:
     return "" if of in _PRIMITIVE or of == "fixed" else f"of type {of}"
 
 
-def _metadata(content: bytes) -> dict[str, bytes]:
+def metadata(file: io.BytesIO) -> dict[str, bytes]:
     """What stands before the rows: a map of bytes, in blocks. Raises ValueError and LookupError where there is none."""
-    file = io.BytesIO(content)
-    if file.read(len(_MAGIC)) != _MAGIC:
+    if file.read(len(MAGIC)) != MAGIC:
         raise ValueError
     found = {}
-    while count := _number(file):
+    while count := number(file):
         if count < 0:
-            _number(file)  # its size in bytes, for those who pass over it
+            number(file)  # its size in bytes, for those who pass over it
         for _ in range(abs(count)):
-            key = file.read(_number(file)).decode()
-            found[key] = file.read(_number(file))
+            key = file.read(number(file)).decode()
+            found[key] = file.read(number(file))
     return found
 
 
-def _number(file: io.BytesIO) -> int:
+def number(file: io.BytesIO) -> int:
     """The next whole number: seven bits a byte, the lowest first, and the sign in the lowest bit of all."""
-    number = shift = 0
+    found = shift = 0
     while True:
         byte = file.read(1)[0]
-        number |= (byte & 0x7F) << shift
+        found |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:  # noqa: PLR2004 - the highest bit says that there is more
-            return (number >> 1) ^ -(number & 1)
+            return (found >> 1) ^ -(found & 1)

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from headrace.errors import HeadraceError
+from headrace.sources.avrocodec import without_codec
 from headrace.sources.avroschema import refuse_unreadable
 from headrace.sources.declared import recast, refuse_missing
 
@@ -121,7 +122,7 @@ def _orc(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
 
 def _avro(name: str, content: bytes, spec: FileSpec) -> pl.DataFrame:
     refuse_unreadable(name, content)
-    frame = pl.read_avro(io.BytesIO(content))
+    frame = pl.read_avro(io.BytesIO(without_codec(name, content, spec.limits)))
     spec.limits.check_size(name, int(frame.estimated_size()))
     return frame
 

@@ -15,6 +15,7 @@ from xml.etree.ElementTree import ParseError
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.sources.cells import Fraction, Whole, frame_of
 from headrace.sources.declared import refuse_missing
+from headrace.sources.sheetorder import refuse_disorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +96,8 @@ def _rows(name: str, content: bytes, wanted: str | None) -> Iterator[tuple[int, 
         books = [openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=only) for only in (True, False)]
         try:
             results, formulas = (_sized(book[_sheet(name, _sheets(book), wanted)]) for book in books)
+            with results._get_source() as xml:  # noqa: SLF001 - where it lies in the workbook nothing else tells
+                refuse_disorder(name, results.title, xml)
             for number, (found, written) in enumerate(zip(results.iter_rows(), formulas.iter_rows(), strict=True), 1):
                 cells = [_value(name, *pair) for pair in zip(found, written, strict=True)]
                 if any(cell is not None for cell in cells):
