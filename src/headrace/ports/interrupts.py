@@ -2,6 +2,9 @@
 
 Cut in two: between taking a lock and the block that gives it back. Lost: in a `__del__`, in what the garbage collector
 calls, in a callback of a library. Both have made an apply wait without an end.
+
+A handler that is set takes away the one that Polars has below Python's, by which Ctrl-C ends a streaming query in its
+middle; it ends at the next instruction of Python then. So nothing that only reads sets one.
 """
 
 from __future__ import annotations
