@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,8 @@ from headrace.tables import comparing
 from tests.support.projects import MODEL, ORDERS, Project
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headrace.project.difference import NodeDifference
     from headrace.project.workspace import Workspace
 
@@ -118,6 +121,7 @@ def test_one_version_of_one_node(project: Project) -> None:
         ("HR609", ("prod", "deb"), "Did you mean 'dev'?"),
         ("HR609", ("prd@abcdef", "dev"), "Did you mean 'prod'?"),
         ("HR837", ("prod", "0123456789ab"), "is no version"),
+        ("HR837", ("prod", "0ab1"), "less than six characters"),
         ("HR837", ("prod", "prod@"), "is no version"),
     ],
 )
@@ -125,6 +129,22 @@ def test_what_is_not_there(project: Project, code: str, sides: tuple[str, str], 
     with project.opened() as workspace, pytest.raises(HeadraceError, match=code) as caught:
         difference(workspace, *sides)
     assert told in str(caught.value)
+
+
+def test_a_version_that_was_collected(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.write_batch("a", range(9))
+    project.apply()
+    with project.opened() as workspace:
+        key = side(workspace.ledger, "prod").versions["orders"].key
+    project.edit("FACTOR = 1", "FACTOR = 2")
+    project.apply()
+    with project.opened() as workspace:
+        assert difference(workspace, key[:8], "prod").differs
+        workspace.collect(timedelta(0))
+        for text in (key, key[:8], f"prod@{key[:8]}"):
+            with pytest.raises(HeadraceError, match=r"HR837 .* is a version of orders that was collected"):
+                side(workspace.ledger, text)
 
 
 def test_an_unknown_node(project: Project) -> None:

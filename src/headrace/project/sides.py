@@ -11,12 +11,13 @@ from headrace.ports.own import is_own
 from headrace.runtime.environments import existing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from headrace.ports.ledger import Ledger
     from headrace.ports.records import Version
 
 _KEY: Final = re.compile(r"[0-9a-f]{6,64}")
+_TOO_SHORT: Final = re.compile(r"(?=.*\d)[0-9a-f]{1,5}")
 _SHORT: Final = 12
 
 
@@ -44,17 +45,21 @@ def side(ledger: Ledger, text: str) -> Side:
         existing(ledger, name)
         known = {change.key for change in ledger.history(name) if change.key and not is_own(change.node)}
         return _one(ledger, text, {each for each in known if key and each.startswith(key)})
+    if _TOO_SHORT.fullmatch(text):
+        raise HeadraceError("HR837", f"{text} is no environment, and less than six characters of a key")
     if not _KEY.fullmatch(text):
         existing(ledger, text)
-    return _one(ledger, text, {each.key for each in ledger.versions() if each.key.startswith(text)})
+    return _one(ledger, text, {each.key for each in ledger.versions(collected=True) if each.key.startswith(text)})
 
 
-def _one(ledger: Ledger, text: str, keys: Iterable[str]) -> Side:
+def _one(ledger: Ledger, text: str, keys: Collection[str]) -> Side:
     found = ledger.live(sorted(keys))
     if len(found) == 1:
         [version] = found.values()
         return Side(text, {version.node: version}, version.node)
     if not found:
-        raise HeadraceError("HR837", f"{text} is no version")
+        gone = [version.node for version in map(ledger.version, sorted(keys)) if version is not None]
+        what = f"a version of {gone[0]} that was collected" if len(gone) == 1 else "no version"
+        raise HeadraceError("HR837", f"{text} is {what}")
     several = ", ".join(f"{each.key[:_SHORT]} of {each.node}" for each in found.values())
     raise HeadraceError("HR837", f"{text} is the beginning of several keys: {several}")
