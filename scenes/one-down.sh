@@ -55,6 +55,7 @@ rows daily; expect "n 20"
 rows unpaid; expect "n 1" # and not eleven
 show apply --json; code 1; expect '"payments": {'; expect '"code": "HR341"'
 show runs; code 0; expect "failed"; expect "1 unobserved"
+show status; code 0; expect "! payments could not be observed by run"
 show plan --only daily; code 0; expect "Nothing to do"
 
 printf '\n(it is back)\n'

@@ -56,6 +56,9 @@ def test_it_is_told_and_the_rest_goes_on(project: TwoSources) -> None:
     assert [(run["state"], run["summary"]["unobserved"]) for run in found[:2]] == [("failed", told["unobserved"])] * 2
     assert "1 unobserved" in inside(project.folder, "runs").out
     assert error["what"] in inside(project.folder, "logs", found[0]["run"], "customers").out
+    seen = f"  ! customers could not be observed by run {found[0]['run']}: HR341 {error['what']}\n"
+    assert seen in inside(project.folder, "status").out
+    assert inside(project.folder, "status", "--json").data[0]["unobserved"] == told["unobserved"]
 
 
 def test_once_it_is_back_a_run_says_so_though_it_makes_nothing(project: TwoSources) -> None:
@@ -63,6 +66,7 @@ def test_once_it_is_back_a_run_says_so_though_it_makes_nothing(project: TwoSourc
     project.mend()
     assert "nothing to make; nothing published." in headrace(project.folder, "apply").out
     assert inside(project.folder, "runs", "--json").data[0]["state"] == "done"
+    assert inside(project.folder, "status", "--json").data[0]["unobserved"] == {}
     assert headrace(project.folder, "apply").out == "Nothing to do.\n"
 
 

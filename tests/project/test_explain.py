@@ -55,7 +55,7 @@ def ledger(*decisions: Decision, holds: dict[str, Hold] | None = None) -> Ledger
             decisions=lambda keys: [each for each in decisions if each.candidate in keys],
             history=lambda _, node: [change] if node == "clean" else [],
             run=lambda run: RUN if run == "run1" else None,
-            runs=lambda _, state: [RUN] if state is RunState.DONE else [],
+            runs=lambda _, state=None, limit=50: [RUN][:limit] if state in (None, RUN.state) else [],
         ),
     )
 

@@ -46,7 +46,10 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentStatus:
-    """One environment: its nodes in order of work, and the runs that are at work on it, or whose process is gone."""
+    """One environment: its nodes in order of work, and the runs that are at work on it, or whose process is gone.
+
+    `ended` is the latest run that has ended.
+    """
 
     environment: str
     base: str | None
@@ -54,6 +57,12 @@ class EnvironmentStatus:
     runs: tuple[Run, ...]
     excluded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     crashed: tuple[Run, ...] = ()
+    ended: Run | None = None
+
+    @property
+    def unobserved(self) -> Mapping[str, Mapping[str, str]]:
+        """The sources that the latest run could not observe, each with the error."""
+        return {} if self.ended is None else self.ended.summary.get("unobserved", {})
 
     def to_json(self) -> Json:
         """Plain data."""
@@ -64,6 +73,7 @@ class EnvironmentStatus:
             "runs": [_run_json(run) for run in self.runs],
             "crashed": [_run_json(run) for run in self.crashed],
             "excluded": {node: sorted(batches) for node, batches in self.excluded.items()},
+            "unobserved": {node: dict(error) for node, error in self.unobserved.items()},
         }
 
 
@@ -93,7 +103,9 @@ def _status(ledger: Ledger, owners: Owners, snapshot: Snapshot) -> EnvironmentSt
     runs = ledger.runs(snapshot.environment, state=RunState.RUNNING)
     gone = tuple(run for run in runs if crashed(run, owners))
     at_work = tuple(run for run in runs if run not in gone)
-    return EnvironmentStatus(snapshot.environment, snapshot.base, nodes, at_work, snapshot.excluded, gone)
+    latest = ledger.runs(snapshot.environment, limit=len(runs) + 1)
+    ended = next((run for run in latest if run.state is not RunState.RUNNING), None)
+    return EnvironmentStatus(snapshot.environment, snapshot.base, nodes, at_work, snapshot.excluded, gone, ended)
 
 
 def in_order(versions: Mapping[str, Version]) -> list[str]:

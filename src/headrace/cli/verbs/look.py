@@ -70,6 +70,9 @@ def _environment(found: EnvironmentStatus, up: Mapping[str, str]) -> list[str]:
     lines += [f"  ! {monitor} alerts: {seen}" for monitor, seen in sorted(up.items())]
     for node, batches in sorted(found.excluded.items()):
         lines.append(f"  ! {node} leaves out {', '.join(sorted(batches))}")
+    if found.ended is not None:
+        by = f"could not be observed by run {found.ended.id}"
+        lines += [f"  ! {name} {by}: {each['code']} {each['what']}" for name, each in found.unobserved.items()]
     lines += [f"  run {run.id} is at work since {moment(run.started_at)}" for run in found.runs]
     lines += [f"  ! run {run.id} crashed; the next apply goes on where it was" for run in found.crashed]
     return lines
