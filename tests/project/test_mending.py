@@ -127,6 +127,19 @@ def test_an_infinite_number_stays_one(project: Project, name: str) -> None:
     assert aside(project)["shop"].to_list() == ["z", "z"]
 
 
+def test_an_empty_text_stays_one(project: Project) -> None:
+    project.edit("* FACTOR)", '* FACTOR, shop=pl.when(pl.col("order_id") < 0).then(pl.lit("")).otherwise("shop"))')
+    project.apply()
+    found = aside(project)
+    assert found["shop"].to_list() == ["", ""]
+    refused(project, found, "HR436", "m.csv")
+    assert give(project, "m.csv", found.with_columns(amount=pl.Series([2.0, -3.0]))).rows == 1
+    project.apply()
+    with project.opened() as workspace:
+        rows = Environment(workspace, "prod").table("orders").filter(pl.col("amount") == 2).collect()
+    assert rows["shop"].to_list() == [""]
+
+
 def test_mended_rows_that_mend_nothing_any_more_are_told(project: Project) -> None:
     made = give(project, "m.parquet", aside(project).with_columns(amount=pl.lit(5.0)))
     project.apply()

@@ -73,6 +73,8 @@ def mend(workspace: Workspace, opened: Environment, node: str, file: Path) -> Me
     assert isinstance(table, Table)  # noqa: S101 - it has rows that were set aside
     assert table.contract is not None  # noqa: S101 - as above
     given = _read(file, table.contract)
+    if ".csv" in file.name.lower():
+        given = _with_empty_texts(given, aside)
     there = observed(workspace.settings.folder, node)
     before = [read(each.id, _content(workspace, each), table.contract) for each in there]
     same = next((place for place, rows in enumerate(before) if _changed(given, aside).equals(rows)), None)
@@ -106,6 +108,17 @@ def _read(file: Path, contract: type[Contract]) -> pl.DataFrame:
         raise HeadraceError("HR432", f"{file} has rows without {ID!r}")
     rows = frame.select(name for name in frame.columns if not name.startswith("_"))
     return conformed(rows, contract, str(file), exactly=True).select(frame.get_column(ID), pl.all())
+
+
+def _with_empty_texts(given: pl.DataFrame, aside: pl.DataFrame) -> pl.DataFrame:
+    """An empty text and no value look alike in a CSV file: what was an empty text is one still."""
+    texts = [name for name, dtype in given.schema.items() if dtype == pl.String and name != ID]
+    mended = aside.select(ID, *texts).unique(ID)
+    was = given.select(ID).join(mended, on=ID, how="left", maintain_order="left")
+    return given.with_columns(
+        pl.when(pl.col(name).is_null() & (was.get_column(name) == "")).then(pl.lit("")).otherwise(name).alias(name)
+        for name in texts
+    )
 
 
 def _as_lines(name: str, content: bytes) -> tuple[str, bytes]:
