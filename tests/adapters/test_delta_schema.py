@@ -112,6 +112,19 @@ def test_other_types_are_refused_by_name(series: pl.Series) -> None:
     assert raised.value.fix
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"id": [1], "ID": [2]}),
+        pl.DataFrame({"É": [1], "é": [2]}),
+        pl.DataFrame({"s": [[{"a": {"b": 1, "B": 2}}]]}),
+    ],
+)
+def test_names_that_differ_in_case_alone_are_refused(frame: pl.DataFrame) -> None:
+    with pytest.raises(HeadraceError, match="HR644"):
+        stored(frame, "orders")
+
+
 def test_no_columns_are_refused() -> None:
     with pytest.raises(HeadraceError, match="HR642"):
         stored(pl.DataFrame(), "orders")

@@ -77,7 +77,7 @@ class DeltaTableStore:
 
         Raises:
             HeadraceError: HR630 to HR632 when the base is damaged, HR636 when the disk is full, HR637 when the store
-                cannot be written, HR638 to HR642 when the rows cannot be stored as they are.
+                cannot be written, HR638 to HR642 and HR644 when the rows cannot be stored as they are.
         """
         if isinstance(frame, pl.DataFrame):
             frame = stored(frame, name)

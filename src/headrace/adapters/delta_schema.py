@@ -13,7 +13,7 @@ import polars as pl
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from polars.datatypes import DataTypeClass
 
@@ -49,12 +49,35 @@ def stored(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     microseconds.
 
     Raises:
-        HeadraceError: HR638 for a column of another type, HR640 for values that would change, HR642 without columns.
+        HeadraceError: HR638 for a column of another type, HR640 for values that would change, HR642 without columns,
+            HR644 for names that differ in case alone.
     """
     if not frame.columns:
         raise HeadraceError("HR642", f"the rows for table {name} have no columns")
+    _refuse_alike(frame.columns, f"table {name}")
+    for column, dtype in frame.schema.items():
+        for fields in _structs(dtype):
+            _refuse_alike(fields, f"column {column} of table {name}")
     targets = {column: _target(dtype, column, name) for column, dtype in frame.schema.items()}
     return _cast(frame, {column: dtype for column, dtype in targets.items() if dtype != frame.schema[column]}, name)
+
+
+def _refuse_alike(names: Iterable[str], what: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise HeadraceError("HR644", f"{what} has {other!r} and {name!r}")
+
+
+def _structs(dtype: pl.DataType) -> Iterator[list[str]]:
+    """The names in each struct that a type holds."""
+    if isinstance(dtype, pl.List | pl.Array):
+        yield from _structs(_instance(dtype.inner))
+    if isinstance(dtype, pl.Struct):
+        yield [field.name for field in dtype.fields]
+        for field in dtype.fields:
+            yield from _structs(_instance(field.dtype))
 
 
 def fitted(frame: pl.DataFrame, base: Mapping[str, pl.DataType], name: str) -> pl.DataFrame:
