@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,22 +45,35 @@ def suspects(lines: Records, dialect: Dialect, numbers: Collection[str]) -> list
 def _before(data: NDArray[np.uint8], separator: int) -> NDArray[np.int64]:
     """Where the bytes stand that such texts follow, if each line of the text is a record."""
     found = [np.zeros(0, np.int64)]
+    room = [np.empty(_STRETCH + 2, np.bool_) for _ in range(3)]  # asked for once: that is most of what it costs
     for at in range(0, len(data) - 2, _STRETCH):
-        part = data[at : at + _STRETCH + 2]
-        zero = part == _ZERO
-        ends = part[:-2] == separator
-        ends |= part[:-2] == _NEWLINE
-        hits = zero[1:-1] & ends
-        hits &= part[2:] >= _ZERO
-        ends &= zero[2:]
-        ends &= part[1:-1] <= _MINUS  # a sign or a space, and what else stands there in ASCII
-        hits |= ends
+        hits = _candidates(data[at : at + _STRETCH + 2], separator, room)
         if hits.any():
             found.append(at + np.flatnonzero(hits))
-    before = np.concatenate(found)
-    first, second, third = (data[np.minimum(before + more, len(data) - 1)] for more in (1, 2, 3))
-    signed = (first <= _MINUS) & (first != separator) & (first != _NEWLINE) & _digits(third)
-    return before[np.where(first == _ZERO, _digits(second), signed)]
+    before: NDArray[np.int64] = np.concatenate(found)
+    ends, first, second, third = (data[np.minimum(before + more, len(data) - 1)] for more in range(4))
+    signed = (first <= _MINUS) & (second == _ZERO) & _digits(third)
+    signed &= (first != separator) & (first != _NEWLINE)
+    padded = np.where(first == _ZERO, _digits(second), signed)
+    padded &= (ends == separator) | (ends == _NEWLINE)
+    return np.compress(padded, before)
+
+
+def _candidates(part: NDArray[np.uint8], separator: int, room: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """What may end a field, with a zero and what may be a digit behind it, or what may be a sign and a zero."""
+    before, first, second = part[:-2], part[1:-1], part[2:]
+    zeros, hits, other = room[0][: len(part)], room[1][: len(first)], room[2][: len(first)]
+    np.equal(part, _ZERO, out=zeros)
+    np.greater_equal(second, _ZERO, out=hits)
+    hits &= zeros[1:-1]
+    np.less_equal(first, _MINUS, out=other)
+    other &= zeros[2:]
+    hits |= other
+    np.less(before, _MINUS, out=other)  # a comma, a newline, a tab
+    if separator >= _MINUS:
+        other |= before == separator
+    hits &= other
+    return hits
 
 
 def _digits(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
