@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from headrace.features import asked as asked_module
 from headrace.features.aggregates import Count, Newest
 from headrace.features.asked import Asked
-from headrace.features.join import ViewRows, in_order, point_in_time
+from headrace.features.grouping import Prints
+from headrace.features.join import ViewRows, point_in_time
 from headrace.features.windows import microseconds
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def frame(rows: list[tuple[str, int]]) -> pl.DataFrame:
 
 def kept(rows: list[tuple[str, int]], labels: list[tuple[str, int]], over: int | None) -> list[tuple[str, int]]:
     cutoffs = np.array([at for _, at in labels], dtype=np.int64)
-    asked = Asked(frame(labels).select("who"), cutoffs, over)
-    found = frame(rows).filter(asked.rows(["who"], pl.col("at")))
+    asked = Asked(Prints.of(frame(labels).select("who")).first, cutoffs, over)
+    found = frame(rows).filter(asked.rows([pl.col("who")], pl.col("at")))
     return found.with_columns(pl.col("at").to_physical()).rows()
 
 
@@ -69,9 +70,9 @@ def test_a_table_that_would_be_full_is_not_made(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_row_that_is_not_known_yet_is_not_kept() -> None:
-    asked = Asked(pl.DataFrame({"who": ["a"]}), np.array([5]), None)
+    asked = Asked(Prints.of(pl.DataFrame({"who": ["a"]})).first, np.array([5]), None)
     rows = pl.DataFrame({"who": ["a", "a"], "at": pl.Series([None, 3], dtype=pl.Datetime("us", "UTC"))})
-    assert rows.filter(asked.rows(["who"], pl.col("at"))).height == 1
+    assert rows.filter(asked.rows([pl.col("who")], pl.col("at"))).height == 1
 
 
 def test_entities_of_other_types_are_found() -> None:
@@ -92,7 +93,8 @@ def test_only_what_may_be_seen_is_read(tmp_path: Path) -> None:
     over = timedelta(days=20)
     view = ViewRows("v", pl.scan_parquet(tmp_path / "rows.parquet"), ("who",), ("who",), {"n": Count(None, over)})
     cutoff = 500 * DAY
-    asked = Asked(pl.DataFrame({"who": ["a"]}), np.array([cutoff]), microseconds(over))
-    assert 20 <= in_order(view, asked).height < 40
+    asked = Asked(Prints.of(pl.DataFrame({"who": ["a"]})).first, np.array([cutoff]), microseconds(over))
+    seen = view.rows.lazy().filter(asked.rows([pl.col("who")], pl.col("_visible_at"))).collect()
+    assert 20 <= seen.height < 40
     labels = pl.DataFrame({"who": ["a"], "asked": [EPOCH + timedelta(days=500)]})
     assert point_in_time(labels, [view], cutoff="asked")["n"].to_list() == [20]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 
 from headrace.features import cores
 from headrace.features.cores import in_parts
-from headrace.features.grouping import entity_by_entity, numbered
+from headrace.features.grouping import Prints, entity_by_entity
 
 
 @pytest.fixture(params=[1, 3, 7])
 def _tiny_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "_LEAST", 1)
-    monkeypatch.setattr(pl, "thread_pool_size", lambda: request.param)
+    short = partial(cores.parts, length=request.param)
+    monkeypatch.setattr(cores, "parts", lambda size, _: short(size))
+    monkeypatch.setattr(pl, "thread_pool_size", lambda: 4)
 
 
 @pytest.mark.usefixtures("_tiny_parts")
@@ -42,8 +44,6 @@ def test_an_error_in_a_part_is_not_lost() -> None:
 @pytest.mark.usefixtures("_tiny_parts")
 def test_entities_go_over_the_borders_of_parts() -> None:
     entities = pl.DataFrame({"who": ["b", "a", None, "b", "b", "c", "a", "b", None]})
-    order, starts = entity_by_entity(entities)
-    runs = [run.tolist() for run in np.split(order, starts) if len(run)]
+    grouped = entity_by_entity(Prints.of(entities))
+    runs = [run.tolist() for run in np.split(grouped.order, grouped.starts) if len(run)]
     assert sorted(runs) == [[0, 3, 4, 7], [1, 6], [2, 8], [5]]
-    found = numbered(entities, pl.DataFrame({"who": ["c", "b"]}))
-    assert found.tolist() == [1, -1, -1, 1, 1, 0, -1, 1, -1]

@@ -99,6 +99,18 @@ def test_positions_stand_for_times_that_are_too_far_apart(
     assert by_position.equals(by_time)
 
 
+@given(rows_of_a_table, asked_of, delays)
+def test_it_does_not_matter_in_which_order_is_searched(
+    rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta
+) -> None:
+    views = windows_of(table(rows), delay, aggregates()), newest_of(table(rows), delay, MINUTE)
+    by_entity = point_in_time(labels(asked), views, cutoff="cutoff")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "_LONG", 0)
+        by_time = point_in_time(labels(asked), views, cutoff="cutoff")
+    assert by_time.equals(by_entity)
+
+
 @given(rows_of_a_table, asked_of, delays, ttls)
 def test_the_newest_row_is_what_the_rules_say(
     rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta, ttl: timedelta | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.features.cores import parts
 from headrace.features.grouping import SPREAD, hashed
 
 if TYPE_CHECKING:
@@ -28,21 +29,27 @@ _SPARSE = 16
 _DENSE = 4
 """With fewer the table would keep nearly all rows, and is not made."""
 _LEAST_BITS, _MOST_BITS = 16, 26
+_SOME = 4_096
+"""So many labels, or a few more, say how far their times are spread."""
 
 
 class Asked:
-    """What labels ask for: whose rows, up to which moments (microseconds), and how far back from them (None: all)."""
+    """What labels ask for: whose rows, up to which moments (microseconds), and how far back from them (None: all).
 
-    def __init__(self, entities: pl.DataFrame, cutoffs: Positions, over: int | None) -> None:
-        self._kinds = entities.dtypes
+    `hashes` are the first ones of their entities' fingerprints.
+    """
+
+    def __init__(self, hashes: Hashes, cutoffs: Positions, over: int | None) -> None:
         self._end = int(cutoffs.max()) if len(cutoffs) else None
         self._first = int(cutoffs.min()) - over if len(cutoffs) and over is not None else None
-        self._marks = None
-        if 0 < _DENSE * len(cutoffs) <= 2 ** _bits(len(cutoffs)):
-            self._marks = _Marks(entities.select(self._hash(entities.columns)).to_series().to_numpy(), cutoffs, over)
+        sparse = 0 < _DENSE * len(cutoffs) <= 2 ** _bits(len(cutoffs))
+        self._marks = _Marks(hashes, cutoffs, over) if sparse else None
 
-    def rows(self, entity: Sequence[str], time: pl.Expr) -> pl.Expr:
-        """Whether somebody may see a row, by the columns that name its entity and its time, which may be null."""
+    def rows(self, entity: Sequence[pl.Expr], time: pl.Expr) -> pl.Expr:
+        """Whether somebody may see a row, by what names its entity, in the types of the labels, and its time.
+
+        The time may be null: nobody sees a row that is not known yet.
+        """
         import polars as pl
 
         if self._end is None:
@@ -53,14 +60,8 @@ class Asked:
             seen &= time >= pl.lit(self._first, dtype=kind)
         if self._marks is None:
             return seen
-        told = [self._hash(entity), time.to_physical()]
+        told = [hashed(entity), time.to_physical()]
         return seen & pl.map_batches(told, self._marks.there, return_dtype=pl.Boolean(), is_elementwise=True)
-
-    def _hash(self, entity: Sequence[str]) -> pl.Expr:
-        """The hash of an entity, in the types in which rows and labels are compared."""
-        import polars as pl
-
-        return hashed([pl.col(name).cast(kind) for name, kind in zip(entity, self._kinds, strict=True)])
 
 
 class _Marks:
@@ -73,17 +74,19 @@ class _Marks:
         # A bucket is more than an eighth of the window and at most a quarter, so that a window lies in two blocks.
         # Without a window there are two buckets: the times before 1970, which are negative, and all others.
         self._shift = 63 if over is None else max(over.bit_length() - 3, 0)
-        first = np.full(len(cutoffs), -1) if over is None else (cutoffs - over) >> self._shift
-        reach = ((cutoffs - 1) >> self._shift) - first + 1
         bits = _bits(len(cutoffs))
         # Rows come nearly in the order of time. A block has its places next to each other, for the cache's sake.
-        blocks = first >> _BLOCK
-        near = bits - pl.Series(blocks).n_unique().bit_length()
+        some = pl.Series(cutoffs[:: len(cutoffs) // _SOME + 1] >> self._shift >> _BLOCK)
+        near = bits - some.n_unique().bit_length()
         self._far, self._near = np.uint64(64 - bits), np.uint64(64 - near)
         self._table = np.zeros(2**bits, dtype=np.uint8)
-        marks = ((1 << reach) - 1) << (first & _IN_BLOCK)
-        for step in range(2):
-            self._mark(self._places(hashes, blocks + step), (marks >> 8 * step).astype(np.uint8))
+        for part in parts(len(cutoffs)):
+            first = np.full(len(cutoffs[part]), -1) if over is None else (cutoffs[part] - over) >> self._shift
+            reach = ((cutoffs[part] - 1) >> self._shift) - first + 1
+            marks = ((1 << reach) - 1) << (first & _IN_BLOCK)
+            for step in range(2):
+                places = self._places(hashes[part], (first >> _BLOCK) + step)
+                self._mark(places, (marks >> 8 * step).astype(np.uint8))
 
     def _mark(self, places: Positions, marks: npt.NDArray[np.uint8]) -> None:
         """Set marks. Of those that meet in a place one gets there, and the others try again: `ufunc.at` is slower."""
@@ -97,11 +100,14 @@ class _Marks:
         import numpy as np
         import polars as pl
 
-        hashes, times = told
-        buckets = times.fill_null(0).to_numpy() >> self._shift
-        marks = self._table[self._places(hashes.to_numpy(), buckets >> _BLOCK)]
-        marks >>= (buckets & _IN_BLOCK).astype(np.uint8)
-        return pl.Series((marks & 1).view(np.bool_))
+        hashes, times = told[0].to_numpy(), told[1].fill_null(0).to_numpy()
+        found = np.empty(len(times), dtype=np.bool_)
+        for part in parts(len(times)):
+            buckets = times[part] >> self._shift
+            marks = self._table[self._places(hashes[part], buckets >> _BLOCK)]
+            marks >>= (buckets & _IN_BLOCK).astype(np.uint8)
+            found[part] = (marks & 1).view(np.bool_)
+        return pl.Series(found)
 
     def _places(self, hashes: Hashes, blocks: Positions) -> Positions:
         """Where in the table an entity and a block have their place."""

@@ -6,13 +6,15 @@ feature: nobody can say what was visible. An entity of which nothing is visible 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError, did_you_mean
 from headrace.features.asked import Asked
+from headrace.features.grouping import Prints, printed, together
 from headrace.features.moments import VISIBLE_AT, moment
-from headrace.features.windows import Layout, Sight, Window, microseconds
+from headrace.features.windows import Labels, Layout, Sight, Window, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headrace.features.aggregates import Aggregate
+    from headrace.features.grouping import Hashes
+    from headrace.features.windows import Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,40 +81,62 @@ def _features(labels: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Itera
     kinds = _common_kinds(labels, view)
     named = zip(view.on, kinds.items(), strict=True)
     theirs = labels.select(pl.col(column).cast(kind).alias(name) for column, (name, kind) in named)
-    known = cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-    rows = in_order(view, _asked(theirs.filter(known), cutoffs.filter(known), view))
-    ours = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
-    sight = Sight(Layout(rows, ours), theirs, cutoffs.fill_null(0).to_numpy(), known.to_numpy())
+    known = (cutoffs.is_not_null() & theirs.select(pl.all_horizontal(pl.all().is_not_null())).to_series()).to_numpy()
+    prints, times = Prints.of(theirs), cutoffs.fill_null(0).to_numpy()
+    some = slice(None) if known.all() else known
+    entity = [pl.col(name).cast(kind) for name, kind in kinds.items()]
+    with ThreadPoolExecutor(1) as aside:
+        order = aside.submit(together, prints)
+        seen = _seen(view, entity, (prints.first[some], times[some]))
+        rows = _sorted(view, printed(entity), seen)
+    sight = Sight(Layout(rows, Prints.read(rows)), Labels(prints, times, known), order.result())
     windows = {over: Window(sight, over) for over in {each.over for each in view.features.values()}}
     for name, each in view.features.items():
         yield each.measure(windows[each.over]).alias(view.prefix + name)
 
 
-def _asked(entities: pl.DataFrame, cutoffs: pl.Series, view: ViewRows) -> Asked | None:
-    """What labels can see of a view; None where a feature is counted in a unit that all rows have a part in."""
+def _seen(view: ViewRows, entity: Sequence[pl.Expr], labels: tuple[Hashes, Positions]) -> pl.Expr | None:
+    """Which rows labels may see, by the hashes of their entities and their cut-offs.
+
+    None for all, where a feature is counted in a unit that each of them has a part in.
+    """
     kinds = view.rows.lazy().collect_schema()
     features = view.features.values()
     if any(each.column is not None and each.scaled(kinds[each.column]) for each in features):
         return None
     overs = [each.over for each in features]
     longest = None if None in overs else max((microseconds(over) for over in overs if over is not None), default=0)
-    return Asked(entities, cutoffs.to_numpy(), longest)
+    return Asked(*labels, longest).rows(entity, _time(view))
 
 
-def in_order(view: ViewRows, asked: Asked | None = None) -> pl.DataFrame:
-    """The rows by visible time; what is sorted already, as stored rows are, is not sorted again."""
+def in_order(view: ViewRows) -> pl.DataFrame:
+    """The rows by visible time, with what names their entities."""
     import polars as pl
 
-    lazy = view.rows.lazy()
-    wanted = dict.fromkeys((*view.entity, *(each.column for each in view.features.values() if each.column)))
-    kind = lazy.collect_schema()[VISIBLE_AT]
-    time = moment(VISIBLE_AT, kind, what=f"the visible time of {view.name}", up=True)
-    seen = lazy if asked is None else lazy.filter(asked.rows(view.entity, time))
-    rows = seen.select(*wanted, time.alias(VISIBLE_AT)).collect().rechunk()  # one piece: rows are gathered from it
+    return _sorted(view, {name: pl.col(name) for name in view.entity})
+
+
+def _sorted(view: ViewRows, whose: Mapping[str, pl.Expr], seen: pl.Expr | None = None) -> pl.DataFrame:
+    """The rows by visible time; what is sorted already, as stored rows are, is not sorted again.
+
+    They have the columns that the features are made of, and those that say `whose` they are. Of all rows, those `seen`.
+    """
+    import polars as pl
+
+    values = {each.column: pl.col(each.column) for each in view.features.values() if each.column}
+    found = view.rows.lazy() if seen is None else view.rows.lazy().filter(seen)
+    rows = found.select(**{**whose, **values, VISIBLE_AT: _time(view)}).collect()
+    rows = rows.rechunk()  # one piece: rows are gathered from it
     times = rows.get_column(VISIBLE_AT)
     if times.null_count() or not times.is_sorted():
         return rows.filter(pl.col(VISIBLE_AT).is_not_null()).sort(VISIBLE_AT, maintain_order=True)
     return rows
+
+
+def _time(view: ViewRows) -> pl.Expr:
+    """When a row became visible, in microseconds."""
+    kind = view.rows.lazy().collect_schema()[VISIBLE_AT]
+    return moment(VISIBLE_AT, kind, what=f"the visible time of {view.name}", up=True)
 
 
 def _common_kinds(labels: pl.DataFrame, view: ViewRows) -> dict[str, pl.DataType]:

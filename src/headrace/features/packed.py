@@ -19,7 +19,7 @@ endian:
 Places and sums run on, so that what lies between two positions is the difference of two of them. Position 0 is before
 the first row of the entity, position 1 after the folded rows, position 1 + n after n further rows. A place is how many
 of the values are before a position; the first one is that of the folded rows, where there is one. Sums are in units of
-the whole view (see `windows`), so that a look-up gives what the offline join gives, to the last bit.
+the whole view (see `sums`), so that a look-up gives what the offline join gives, to the last bit.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.features.aggregates import Count, Distinct, Latest, Mean, Newest, Smallest, Std, Total
+from headrace.features.grouping import Prints
 from headrace.features.join import in_order
 from headrace.features.packed import (
     FOLDED,
@@ -72,7 +73,7 @@ def _layout(rows: pl.DataFrame, entity: Sequence[tuple[str, str]]) -> Layout:
     import polars as pl
 
     texts = [pl.col(name).cast(pl.String) for name, kind in entity if kind == "text"]
-    return Layout(rows, rows.select(name for name, _ in entity).with_columns(texts))
+    return Layout(rows, Prints.of(rows.select(name for name, _ in entity).with_columns(texts)))
 
 
 def _wanted(view: ViewRows) -> list[tuple[str, bool]]:
@@ -157,8 +158,7 @@ def _bounds(layout: Layout, header: Header) -> _Bounds:
     floor = (header.horizon or 0) - max((each.over or 0 for each in header.features), default=0)
     starts = layout.starts[:-1]
     groups = np.arange(len(starts), dtype=np.int64)
-    wanted = layout.wanted(groups, np.full(len(starts), floor, dtype=np.int64))
-    kept = np.searchsorted(layout.keys, wanted, side="left").astype(np.int64)
+    kept = layout.until(groups, np.full(len(starts), floor, dtype=np.int64))
     return _Bounds(starts, kept, np.append(starts[1:], len(layout.order)))
 
 
