@@ -9,11 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.features import windows
 from headrace.features.join import point_in_time
 from tests.features import oracle
 from tests.features.building import OVERS, VALUES, aggregates, joined, labels, newest_of, table, windows_of
@@ -85,30 +83,6 @@ def test_it_does_not_matter_which_rows_are_left_out_before(
         some_rows = joined(labels(asked), windows_of(table(rows), delay, few))
         for one, other in zip(all_rows, some_rows, strict=True):
             assert all(same(other[name], one[name]) for name in few)
-
-
-@given(rows_of_a_table, asked_of, delays)
-def test_positions_stand_for_times_that_are_too_far_apart(
-    rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta
-) -> None:
-    views = windows_of(table(rows), delay, aggregates()), newest_of(table(rows), delay, MINUTE)
-    by_time = point_in_time(labels(asked), views, cutoff="cutoff")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "_KEYS", 0)
-        by_position = point_in_time(labels(asked), views, cutoff="cutoff")
-    assert by_position.equals(by_time)
-
-
-@given(rows_of_a_table, asked_of, delays)
-def test_it_does_not_matter_in_which_order_is_searched(
-    rows: list[Row], asked: list[tuple[Entity, Any]], delay: timedelta
-) -> None:
-    views = windows_of(table(rows), delay, aggregates()), newest_of(table(rows), delay, MINUTE)
-    by_entity = point_in_time(labels(asked), views, cutoff="cutoff")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "_LONG", 0)
-        by_time = point_in_time(labels(asked), views, cutoff="cutoff")
-    assert by_time.equals(by_entity)
 
 
 @given(rows_of_a_table, asked_of, delays, ttls)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.features.aggregates import Count, Distinct, Latest, Mean, Newest, Smallest, Std, Total
 from headrace.features.grouping import Prints
 from headrace.features.join import in_order
+from headrace.features.moments import VISIBLE_AT
 from headrace.features.packed import (
     FOLDED,
     HEADER_KEY,
@@ -61,7 +62,7 @@ def pack(view: ViewRows, made: int | None = None) -> tuple[Header, Iterator[Entr
     kinds = {name: kind_of(rows.schema[name], f"{name!r} of {view.name}") for name in sorted(names)}
     entity = tuple((name, entity_kind_of(rows.schema[name], f"{name!r} of {view.name}")) for name in view.entity)
     layout = _layout(rows, entity)
-    newest = int(layout.times[-1]) if rows.height else None
+    newest = int(rows.get_column(VISIBLE_AT).to_physical()[-1]) if rows.height else None
     horizon = None if newest is None else min(newest, newest if made is None else made) - GRACE
     columns = [_column(name, mode, kinds[name], view, layout) for name, mode in _wanted(view)]
     header = Header(view.name, entity, _features(view), tuple(columns), horizon, newest)
@@ -128,7 +129,7 @@ def _entries(header: Header, layout: Layout, view: ViewRows) -> Iterator[Entry]:
         return
     bounds = _bounds(layout, header)
     columns = [_Column(each, layout, view, bounds) for each in header.columns]
-    times = layout.times[layout.order].astype("<i8")
+    times = layout.times[:-1].astype("<i8")
     newest = times[np.maximum(bounds.kept - 1, 0)].data
     raw = times.tobytes()
     head = head_of(header.columns)

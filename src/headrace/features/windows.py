@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     Positions = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-_KEYS = 2**63
-"""Keys are smaller than this."""
-_LONG = 2**14
-"""So many rows of an entity are too many to be asked in any order."""
-
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
@@ -67,45 +62,39 @@ class Layout:
         import numpy as np
 
         self.rows = rows
-        self.times: Positions = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
         self._grouped = entity_by_entity(prints)
         self.order = self._grouped.order
         self.entities = self._grouped.entities
-        # Where each entity begins. The last place, which -1 finds as well, is for entities without rows.
+        # Where each entity begins and ends. The last place, which -1 finds as well, is for entities without rows.
         self.starts: Positions = np.append(self._grouped.starts, 0)
-        # A row is found by one number: that of its entity, and its time. Where both do not fit into 64 bits, its
-        # position stands for its time.
-        self._begin, span = (int(self.times[0]), int(self.times[-1] - self.times[0]) + 1) if rows.height else (0, 0)
-        self._timed = len(self.starts) * (span + 1) < _KEYS
-        self._scale = span + 1 if self._timed else rows.height + 1
-        self.keys: Positions = np.empty(rows.height, dtype=np.int64)
-        in_parts(rows.height, self._set_keys)
-        self.longest = int(np.diff(self._grouped.starts, append=rows.height).max(initial=0))
+        self._ends: Positions = np.append(np.append(self._grouped.starts, rows.height)[1:], 0)
+        # The times in the order of the layout, and one behind them all.
+        self.times: Positions = np.full(rows.height + 1, np.iinfo(np.int64).max)
+        times = rows.get_column(VISIBLE_AT).to_physical().to_numpy()
+
+        def gather(part: slice) -> None:
+            self.times[part] = times[self.order[part]]
+
+        in_parts(rows.height, gather)
         self._sums: dict[str, Sums] = {}
         self._spreads: dict[str, Spread] = {}
         self._repeats: dict[str, Repeats] = {}
         self._before: dict[str, Positions] = {}
 
-    def _set_keys(self, part: slice) -> None:
-        import numpy as np
-
-        order = self.order[part]
-        ticks = self.times[order] - self._begin if self._timed else order
-        self.keys[part] = self._grouped.numbers[part].astype(np.int64) * self._scale + ticks
-
-    def wanted(self, groups: Positions, moments: Positions) -> Positions:
-        """What to look for among the keys to find where the rows of entities end that were visible before moments."""
-        import numpy as np
-
-        if self._timed:
-            return groups * self._scale + np.clip(moments - self._begin, 0, self._scale - 1)
-        return groups * self._scale + np.searchsorted(self.times, moments)
-
     def until(self, groups: Positions, moments: Positions) -> Positions:
-        """Where the rows of entities end that were visible before moments; 0 for the group -1."""
+        """Where the rows of entities end that became visible before moments: steps that halve, for all at once."""
         import numpy as np
 
-        return np.searchsorted(self.keys, self.wanted(groups, moments)).astype(np.int64, copy=False)
+        low, high = self.starts[groups], self._ends[groups]
+        before = low - 1
+        step = 2 ** int((high - low).max(initial=0)).bit_length() // 2
+        while step:
+            asked = before + step
+            there = asked < high
+            there &= self.times[np.minimum(asked, len(self.times) - 1, out=asked)] < moments
+            before += there * step
+            step //= 2
+        return before + 1
 
     def sums(self, column: str) -> Sums:
         """The prefix sums of a column, made once."""
@@ -161,8 +150,7 @@ class Labels:
 class Sight:
     """What label rows see of a layout: the rows from `starts` up to before `high` became visible before the cut-off.
 
-    Labels are in an `order` that the cache likes: it gives their positions, those of an entity near each other, and by
-    time where an entity has many rows.
+    Labels are in an `order` that the cache likes: it gives their positions, those of an entity near each other.
     """
 
     def __init__(self, layout: Layout, labels: Labels, order: Positions) -> None:
@@ -179,10 +167,9 @@ class Sight:
             starts[part] = layout.starts[groups[part]]
 
         in_parts(size, find)
-        whole = slice(None) if layout.longest < _LONG else _sorting(layout.wanted(groups, cutoffs))
         self.layout = layout
-        self.order, self.known, self.cutoffs, self.starts = order[whole], known[whole], cutoffs[whole], starts[whole]
-        self._groups = groups[whole]
+        self.order, self.known, self.cutoffs, self.starts = order, known, cutoffs, starts
+        self._groups = groups
         self.high = self._until(0)
 
     @cached_property
@@ -313,11 +300,11 @@ class Window:
 
         def look(part: slice) -> None:
             here = sight.known[part] & (places[part] >= sight.starts[part])
-            found = layout.order[np.where(here, places[part], 0)]
+            found = np.where(here, places[part], 0)
             if self._over is not None:
                 here &= layout.times[found] >= sight.cutoffs[part] - microseconds(self._over)
             labels = sight.order[part]
-            rows[labels], seen[labels] = found, here
+            rows[labels], seen[labels] = layout.order[found], here
 
         in_parts(len(places), look)
         return pl.select(pl.when(pl.Series(seen)).then(pl.Series(rows))).to_series()
@@ -358,10 +345,3 @@ def taken(values: pl.Series, rows: pl.Series) -> pl.Series:
 
     in_parts(len(rows), take, LONG)
     return pl.concat([found[begin] for begin in sorted(found)], rechunk=True)
-
-
-def _sorting(values: Positions) -> Positions:
-    """The order that sorts values, found on all cores."""
-    import polars as pl
-
-    return pl.Series(values).arg_sort().to_numpy()
