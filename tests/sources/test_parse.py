@@ -62,7 +62,7 @@ def refused(content: bytes, name: str = "f.csv", **declared: Unpack[Declared]) -
         (["2016-12-31T23:59:60Z"], ["2016-12-31T23:59:60Z"], pl.String()),
         (["12", "00123", ""], ["12", "00123", None], pl.String()),
         (["1.5", "00123"], ["1.5", "00123"], pl.String()),
-        (["5", "-05"], ["5", "-05"], pl.String()),
+        (["5", "-05"], [5, -5], pl.Int64()),
         (["00"], ["00"], pl.String()),
         (["00.5"], ["00.5"], pl.String()),
         (["007", "9" * 50], ["007", "9" * 50], pl.String()),
@@ -90,6 +90,16 @@ def test_a_zero_before_a_number_is_seen_wherever_it_stands(place: str, options: 
         lines += [mark.join(rows).replace("z", value) for value in values]
         for text in (end.join(lines), end.join(lines) + end):
             assert parsed(text, **options).get_column(f"c{rows.index('z')}").to_list() == values
+
+
+def test_a_zero_before_a_number_is_seen_among_many_zeros() -> None:
+    """Columns of single zeros are nearly all that is looked at."""
+    rows = ["0,0,0\n"] * 60_000
+    assert parsed("a,b,c\n" + "".join(rows)).schema == dict.fromkeys("abc", pl.Int64())
+    rows[50_000] = "0,01,0\n"
+    frame = parsed("a,b,c\n" + "".join(rows))
+    assert frame.schema == {"a": pl.Int64(), "b": pl.String(), "c": pl.Int64()}
+    assert frame["b"].value_counts(sort=True).rows() == [("0", 59_999), ("01", 1)]
 
 
 def test_a_zero_in_quotation_marks_before_a_number() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TRUTH = {"true": True, "false": False}
 WHOLE = r"^[+-]?\d+$"
-PADDED = r"^\s*[+-]?0\d"
+PADDED = r"^\s*0\d"
 """A text that a parser takes for a number and that a number does not keep: 00123 is a code that somebody gave."""
 _NUMBER = r"\d"
 _MANYWHOLE = r"^[+-]?[\d.,]{17,}"

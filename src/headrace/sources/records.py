@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from headrace.errors import HeadraceError
-from headrace.sources.texts import count
+from headrace.sources.texts import scanned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class Records:
     header: int = 0
     starts: NDArray[np.int64] | None = None
     blank: NDArray[np.bool_] | None = None
+    padded: NDArray[np.int64] | None = None
 
     def line(self, row: int) -> int:
         """The line of the file, counted from 1, on which a row begins; row 0 follows the header."""
@@ -63,9 +64,10 @@ def plain_records(name: str, source: Text, dialect: Dialect) -> Records | None:
         return None
     names = _names(name, head.removesuffix(b"\n"), dialect)
     rows = source.newlines - text.endswith(b"\n")
-    if count(text, dialect.separator.encode()) != (len(names) - 1) * (rows + 1):
+    separators, padded = scanned(text, dialect.separator)
+    if separators != (len(names) - 1) * (rows + 1):
         return None
-    return Records(source, names, rows)
+    return Records(source, names, rows, padded=padded)
 
 
 def records(name: str, source: Text, dialect: Dialect) -> Records:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 from headrace.ports.mappings import differences
 from headrace.ports.records import Batch, Ref
+from headrace.sources.digests import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,8 +125,8 @@ class _Fetched:
         try:
             self._objects.fetch(found, target)
             size = target.stat().st_size
-            with target.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            with target.open("rb", buffering=0) as content:
+                digest = sha256_of(content)
             return _Entry(size, found.mark, digest, artefacts.adopt(target, ".object").path)
         finally:
             target.unlink(missing_ok=True)

@@ -12,10 +12,13 @@ import numpy as np
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from headrace.sources.options import Dialect
 
-_STRETCH = 2**16
+_STRETCH = 2**17
 """Bytes that are compared at once: few enough for the answers to stay in the cache."""
+_NEWLINE, _ZERO, _TEN = 10, 48, 10
 BOM = b"\xef\xbb\xbf"
 ORDERS = (b"\xff\xfe", b"\xfe\xff")
 FIX_UTF16 = 'It is UTF-16: declare encoding="utf-16" of a CSV file; or convert it with `iconv -f utf-16 -t utf8`.'
@@ -54,6 +57,32 @@ def count(text: bytes, byte: bytes) -> int:
     """How often a byte occurs: several times as fast as `bytes.count` for one that does often, and without the lock."""
     data, wanted = np.frombuffer(text, np.uint8), ord(byte)
     return sum(int(np.count_nonzero(data[at : at + _STRETCH] == wanted)) for at in range(0, len(text), _STRETCH))
+
+
+def scanned(text: bytes, separator: str) -> tuple[int, NDArray[np.int64]]:
+    """How many separators a text has, and where the bytes stand that texts like 00123 follow, if lines are records.
+
+    Both are found in one go through the text: to fetch it is most of what each of them costs.
+    """
+    data, mark, count = np.frombuffer(text, np.uint8), ord(separator), 0
+    found = [np.zeros(0, np.int64)]
+    room = [np.empty(_STRETCH, np.bool_) for _ in range(3)]
+    for at in range(0, len(data), _STRETCH):
+        part = data[at : at + _STRETCH + 2]
+        marks = np.equal(part[:_STRETCH], mark, out=room[0][: len(part[:_STRETCH])])
+        count += int(np.count_nonzero(marks))
+        before, zero, after = part[:-2], part[1:-1], part[2:]
+        hits, other = room[1][: len(before)], room[2][: len(before)]
+        np.equal(zero, _ZERO, out=hits)
+        np.greater_equal(after, _ZERO, out=other)
+        hits &= other
+        np.equal(before, _NEWLINE, out=other)
+        other |= marks[: len(before)]
+        hits &= other
+        if hits.any():
+            found.append(at + np.flatnonzero(hits))
+    places = np.concatenate(found)
+    return count, places[data[places + 2] - np.uint8(_ZERO) < _TEN]
 
 
 def text_of(name: str, content: bytes, dialect: Dialect) -> Text:
