@@ -152,7 +152,7 @@ def _environment(system: _System) -> Mapping[str, str]:
 
 def _watch(process: int, peak: list[int], done: Event) -> None:
     """Note the largest resident set of a process and of all that descend from it, in KiB, until it is done."""
-    while not done.wait(0.05):
+    while not done.wait(0.25):
         parents, sizes = {}, {}
         for status in Path("/proc").glob("[0-9]*/status"):
             try:

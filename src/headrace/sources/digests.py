@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from headrace.errors import HeadraceError
 from headrace.ports.records import Batch
+from headrace.sources.hashing import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from io import FileIO
     from pathlib import Path
 
 Mark: TypeAlias = tuple[int, ...]
@@ -25,8 +24,6 @@ _THREADS = 4
 _MANY = 32
 _MUCH = 2**20
 """Files, and bytes in files, that are hashed again rather than written down."""
-_LARGE, _BUFFER = 2**24, 2**20
-"""Bytes of a file for which reading and hashing take turns no longer, and of what is read at once."""
 _PROJECTS = 8
 _LOADED: dict[Path, tuple[Mark, dict[str, tuple[Mark, Batch]]]] = {}
 """What was read from the files of these projects."""
@@ -67,7 +64,7 @@ class DigestCache:
     def _digest(self, path: Path) -> str:
         try:
             with path.open("rb", buffering=0) as content:
-                return sha256_of(content)
+                return digest_of(content)
         except OSError as error:
             name = path.relative_to(self._project) if path.is_relative_to(self._project) else path
             raise HeadraceError("HR302", f"{name} cannot be read: {error.strerror}") from error
@@ -104,21 +101,6 @@ class DigestCache:
             partial.replace(self._path)
         except OSError:
             return  # a project that cannot be written can still be looked at
-
-
-def sha256_of(content: FileIO) -> str:
-    """The digest of a file from where it stands. Of a large one, what comes is read while what came is hashed."""
-    if os.fstat(content.fileno()).st_size < _LARGE:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-    sha = hashlib.sha256()
-    full, empty = (memoryview(bytearray(_BUFFER)) for _ in range(2))
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(content.readinto, empty)
-        while size := coming.result():
-            full, empty = empty, full
-            coming = reader.submit(content.readinto, empty)
-            sha.update(full[:size])
-    return sha.hexdigest()
 
 
 def _same(known: tuple[Mark, Batch] | None, found: os.stat_result, written: int) -> Batch | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from headrace.errors import HeadraceError
+from headrace.sources.hashing import Hashing
 from headrace.sources.texts import BOM, FIX_ORDER, ORDERS, Text, header_of, last_end, utf8
 from headrace.sources.unpack import stream
 
@@ -25,7 +25,7 @@ def unknown(_: BinaryIO) -> str | None:
 
 
 class Digested:
-    """A file that is read from start to end, and the SHA-256 of what was read of it.
+    """A file that is read from start to end, and the digest of what was read of it.
 
     `known` answers the digest of the open file where that is known without reading; it is not counted again then.
     """
@@ -35,7 +35,7 @@ class Digested:
         self._file = file
         self._known = known
         self._counted = known(file) is None
-        self._sha = hashlib.sha256()
+        self._sha = Hashing()
         self._read_to_end = False
 
     def read(self, size: int = -1) -> bytes:

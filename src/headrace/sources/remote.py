@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import HeadraceError
 from headrace.ports.mappings import differences
 from headrace.ports.records import Batch, Ref
-from headrace.sources.digests import sha256_of
+from headrace.sources.hashing import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ class _Fetched:
             self._objects.fetch(found, target)
             size = target.stat().st_size
             with target.open("rb", buffering=0) as content:
-                digest = sha256_of(content)
+                digest = digest_of(content)
             return _Entry(size, found.mark, digest, artefacts.adopt(target, ".object").path)
         finally:
             target.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from headrace.plan.reasons import spelled
 from headrace.plan.render import spelled_seconds
 from headrace.project import explain
 from headrace.project.explain_prediction import is_prediction_id, moment_of, why_prediction
+from headrace.sources.hashing import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -240,6 +241,11 @@ def _tree(found: Lineage, *, full: bool, depth: int = 1) -> list[str]:
     return lines
 
 
+def _digest(batch: Json) -> str:
+    """What the digest of a batch is."""
+    return "sha256" if batch.get("bytes", 0) <= BLOCK else "sha256 of blocks"
+
+
 def _batches(batches: list[Json], *, full: bool) -> list[str]:
     shown = batches if full else batches[-_BATCHES_SHOWN:]
     rows = [
@@ -247,7 +253,7 @@ def _batches(batches: list[Json], *, full: bool) -> list[str]:
             batch["id"],
             counted(batch["rows"], "row") if "rows" in batch else "",
             size(batch["bytes"]) if "bytes" in batch else "",
-            f"sha256 {batch['digest'] if full else short(batch['digest'])}",
+            f"{_digest(batch)} {batch['digest'] if full else short(batch['digest'])}",
         )
         for batch in shown
     ]
