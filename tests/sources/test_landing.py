@@ -50,7 +50,7 @@ CELLS = (
     "00.5",
     " 05",
 )
-TWO_AT_ONCE = {"HR316", "HR330"}
+TWO_AT_ONCE = {"HR311", "HR316", "HR330"}
 """Where a file has both mistakes, in two columns, the one that is met first is told."""
 QUOTED = ('"05"', '"a,b"', '"two\nlines"', '"say ""hi"""')
 
@@ -84,7 +84,7 @@ def agree(store: FileArtefactStore, name: str, content: bytes, spec: Files, piec
     except HeadraceError as error:
         with pytest.raises(HeadraceError) as found:
             landed(store, name, content, spec, piece)
-        assert found.value.code == error.code or {found.value.code, error.code} == TWO_AT_ONCE  # noqa: PT017
+        assert found.value.code == error.code or {found.value.code, error.code} <= TWO_AT_ONCE  # noqa: PT017
     else:
         assert_frame_equal(landed(store, name, content, spec, piece), expected)
 
