@@ -51,7 +51,7 @@ CELLS = (
     " 05",
 )
 TWO_AT_ONCE = {"HR311", "HR316", "HR330"}
-"""Where a file has both mistakes, in two columns, the one that is met first is told."""
+"""Where a file has several mistakes, in several columns, the one that is met first is told."""
 QUOTED = ('"05"', '"a,b"', '"two\nlines"', '"say ""hi"""')
 
 
