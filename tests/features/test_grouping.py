@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,9 +83,12 @@ def test_the_order_of_columns_and_nulls_tell_entities_apart() -> None:
         assert len(entity_by_entity(prints(each)).starts) == each.height
 
 
-def test_both_hashes_are_different_ones() -> None:
+@pytest.mark.parametrize("kind", ["Int64", "String", "Float64", "Date", "Binary"])
+def test_both_hashes_are_different_ones(kind: str) -> None:
     """Entities whose first hashes share so many bits share as many of the second by chance alone."""
-    both = prints(pl.DataFrame({"who": range(100_000)}))
+    numbers = pl.Series("who", range(100_000), dtype=pl.Int32)
+    texts = numbers.cast(pl.String)
+    both = prints((texts.cast(pl.Binary) if kind == "Binary" else numbers.cast(getattr(pl, kind))).to_frame())
     upper = np.uint64(48)
     pairs = [len(both) - len(np.unique(each >> upper)) for each in (both.first, both.second)]
     together = np.unique((both.first >> upper << np.uint64(16)) | both.second >> upper)
